@@ -1,0 +1,3 @@
+//! Settings, rules and calendar: what TOML says, and what it means.
+
+pub mod settings;

@@ -1,0 +1,115 @@
+//! What came of an attempt to send, and what to do next.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The answer to one attempt, in the words that decide what happens next (`delivery.md`'s class table).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server took it: SMTP 250 to the final dot, HTTP 2xx. Not that anyone read it.
+    Accepted { code: i32, reply: String },
+    /// Refused for now, this message only: 4xx, HTTP 408, 5xx.
+    Transient { code: i32, reply: String },
+    /// Refused for now with a stated time to come back (`Retry-After`, a quota).
+    Throttled { until: Timestamp, code: i32, reply: String },
+    /// This recipient cannot be reached on this channel: 5xx at RCPT.
+    Recipient { code: i32, reply: String },
+    /// Our side or the relay's settings are wrong: authentication, TLS, a redirect. Nothing is lost, nothing is sent.
+    Configuration { code: i32, reply: String },
+    /// This message will never be taken: 5xx at MAIL or DATA.
+    Permanent { code: i32, reply: String },
+    /// The site is not there: DNS, connect, greeting, 421. The message's attempts are not spent.
+    Site { code: i32, reply: String },
+    /// Handed over, the answer was lost: it may have been accepted.
+    Unknown { reply: String },
+}
+
+impl Outcome {
+    /// The stable word for the ledger.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Transient { .. } => "transient",
+            Outcome::Throttled { .. } => "throttled",
+            Outcome::Recipient { .. } => "recipient",
+            Outcome::Configuration { .. } => "configuration",
+            Outcome::Permanent { .. } => "permanent",
+            Outcome::Site { .. } => "site",
+            Outcome::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// The server's code, 0 where there was none.
+    pub fn code(&self) -> i32 {
+        match self {
+            Outcome::Accepted { code, .. }
+            | Outcome::Transient { code, .. }
+            | Outcome::Throttled { code, .. }
+            | Outcome::Recipient { code, .. }
+            | Outcome::Configuration { code, .. }
+            | Outcome::Permanent { code, .. }
+            | Outcome::Site { code, .. } => *code,
+            Outcome::Unknown { .. } => 0,
+        }
+    }
+
+    /// The server's answer or our own words for what went wrong; never content, never an address.
+    pub fn reply(&self) -> &str {
+        match self {
+            Outcome::Accepted { reply, .. }
+            | Outcome::Transient { reply, .. }
+            | Outcome::Throttled { reply, .. }
+            | Outcome::Recipient { reply, .. }
+            | Outcome::Configuration { reply, .. }
+            | Outcome::Permanent { reply, .. }
+            | Outcome::Site { reply, .. }
+            | Outcome::Unknown { reply } => reply,
+        }
+    }
+}
+
+/// What to do with a message after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// Done: its reminders are sent.
+    Sent,
+    /// Back to pending, not before this instant; `spend` says whether the attempt counts.
+    Retry { at: Timestamp, spend: bool },
+    /// Back to pending, and the destination rests: nothing else is tried there before `at` either.
+    Breaker { at: Timestamp, operator: bool },
+    /// Dead for this recipient: a fallback goes to the agency's box, the operator is told.
+    DeadRecipient,
+    /// Dead: the operator is told.
+    Dead,
+    /// The answer was lost: the same bytes again at `at` while every task in it is still open and current.
+    RepeatMarked { at: Timestamp },
+}
+
+/// First wait after a transient refusal; doubled each time up to [`LONGEST_WAIT`].
+pub const FIRST_WAIT: Duration = Duration::from_secs(5 * 60);
+/// The longest wait between two tries.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(67 * 60);
+/// The longest `Retry-After` that is honoured.
+pub const LONGEST_THROTTLE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What follows an outcome. `attempts` is how many attempts counted so far, this one included; `jitter` is a number
+/// from 0 to 1 that spreads retries over up to a tenth more of their wait.
+pub fn after(outcome: &Outcome, attempts: u32, now: Timestamp, jitter: f64) -> After {
+    let wait = |attempts: u32| {
+        let doubled = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(8)).min(LONGEST_WAIT);
+        now + doubled.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0))
+    };
+    match outcome {
+        Outcome::Accepted { .. } => After::Sent,
+        Outcome::Transient { .. } => After::Retry { at: wait(attempts), spend: true },
+        Outcome::Throttled { until, .. } => {
+            After::Retry { at: (*until).clamp(now + Duration::from_secs(1), now + LONGEST_THROTTLE), spend: true }
+        }
+        Outcome::Recipient { .. } => After::DeadRecipient,
+        Outcome::Permanent { .. } => After::Dead,
+        Outcome::Configuration { .. } => After::Breaker { at: now + FIRST_WAIT, operator: true },
+        Outcome::Site { .. } => After::Breaker { at: now + Duration::from_secs(30), operator: false },
+        Outcome::Unknown { .. } => After::RepeatMarked { at: now + Duration::from_secs(60) },
+    }
+}

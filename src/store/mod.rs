@@ -1,0 +1,27 @@
+//! What the program remembers, and the only place with SQL.
+//!
+//! Each trait is one subject; [`Store`] is all of them. SQLite implements it today; a second database implements the
+//! same traits and passes the same contract suite (`tests/it/contract.rs`). Statements use `$1` and no dialect where
+//! one form serves both.
+
+pub mod sqlite;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is not reachable, is full, or failed: nothing of the call was kept.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Its schema is newer than this program, or damaged.
+    #[error("the database's schema does not fit this program: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A stored value is not one this program writes.
+    #[error("damaged row in {table}: {what}")]
+    Damaged { table: &'static str, what: String },
+    /// Anything else, in plain words with what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What store calls answer.
+pub type Result<T> = std::result::Result<T, StoreError>;
