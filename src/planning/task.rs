@@ -203,8 +203,11 @@ pub struct Task {
     pub id: TaskId,
     pub code: String,
     pub state: TaskState,
-    /// When it came into this state, as we learnt it: coming back from a state without urging counts as late entry.
+    /// When it came into this state, as we learnt it.
     pub state_since: Timestamp,
+    /// When it last came back from a state without urging (tạm dừng, đã trình, trả lại) or from being held: what was
+    /// due by then counts as late entry.
+    pub resumed_at: Option<Timestamp>,
     /// How often the work was submitted, returned: the occurrence of the question that goes with it.
     pub state_count: u32,
     pub urgency: Urgency,

@@ -78,6 +78,7 @@ CREATE TABLE task (
   state TEXT NOT NULL CHECK (state IN ('not_received','not_started','in_progress','submitted','extension_requested','paused','returned','done','withdrawn')),
   state_since INTEGER NOT NULL,
   state_count INTEGER NOT NULL DEFAULT 1,
+  resumed_at INTEGER,                    -- when it last came back from a silent state or from being held
   completed_on TEXT,                     -- NULL with state done: done without a date
   result TEXT NOT NULL DEFAULT '',
   note TEXT NOT NULL DEFAULT '',
