@@ -1,5 +1,12 @@
 //! How a frozen message leaves the house. A channel knows nothing of tasks: bytes, an address, an answer.
 
+pub mod breaker;
+pub mod maildir;
+pub mod pace;
+pub mod reply;
+pub mod smtp;
+pub mod zalo;
+
 use async_trait::async_trait;
 
 use crate::planning::outcome::Outcome;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::planning::{
     rules::{Audience, ChannelKind},
-    task::{Clock, Role, Secrecy, Urgency},
+    task::{Block, Clock, Role, Secrecy, Urgency},
 };
 
 /// Whom a message addresses.
@@ -25,7 +25,8 @@ pub struct Recipient {
     pub agency: String,
     /// Enterprises are addressed Ông/Bà, others Đồng chí.
     pub enterprise: bool,
-    /// Why somebody else's letter comes here (the intended audience has no living address); empty if it does not.
+    /// Why somebody else's letter comes here (the intended audience has no living address), as a clause that can follow
+    /// "vì": `chuyên viên thụ lý chưa có địa chỉ nhận thư`. Empty if it does not.
     pub stands_in_for: String,
 }
 
@@ -112,8 +113,12 @@ pub struct ItemFacts {
     /// The reasoning in two lines, as `explain` gives it.
     pub reasoning: Vec<String>,
     pub link: Option<String>,
-    /// The step was due at this instant; shown where it was missed while the service stood still.
+    /// The step was due at this instant.
     pub due_at: Timestamp,
+    /// The local day on which the step was due, where that is earlier than the message's day (the service stood still,
+    /// or a day off lay between): the letter then says so.
+    #[serde(default)]
+    pub late_since: Option<Date>,
 }
 
 /// Whom to ask.
@@ -168,11 +173,29 @@ pub struct ExtensionFacts {
     pub approver: String,
 }
 
+/// What stands at the head of a draft paper (NĐ 30/2020 Phụ lục I; party papers differ).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letterhead {
+    pub block: Block,
+    /// The body above the office, on the line over it (`Ủy ban nhân dân thành phố Hà Nội`); empty: none.
+    pub parent: String,
+    /// địa danh of the date line (`Hà Nội`); empty: left open.
+    pub place: String,
+}
+
+impl Default for Letterhead {
+    fn default() -> Self {
+        Self { block: Block::State, parent: String::new(), place: String::new() }
+    }
+}
+
 /// An overdue notice's facts, as they stood when it was filed. Serialized, they are what the register hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeFacts {
     pub number: String,
     pub office: String,
+    #[serde(default)]
+    pub letterhead: Letterhead,
     pub inspection: String,
     pub task: String,
     pub secrecy: Secrecy,

@@ -47,10 +47,14 @@ pub struct Bundles {
     pub deferred: Vec<ReminderId>,
 }
 
+/// What travels in one message: channel, address, hours, openness, the earlier message it names, and the reminder
+/// itself where its rule wants a message of its own (else 0).
+type Together = (ChannelKind, String, String, bool, Option<i64>, i64);
+
 /// Groups reminders by address, channel, hours and openness. `sent_today` counts messages a recipient already got
 /// today on a channel; above the smallest cap of a message's rules it waits, the most overdue going first.
 pub fn bundle(ready: Vec<Ready>, sent_today: &HashMap<(ChannelKind, String), u32>) -> Bundles {
-    let mut groups: BTreeMap<(ChannelKind, String, String, bool, Option<i64>, i64), Vec<Ready>> = BTreeMap::new();
+    let mut groups: BTreeMap<Together, Vec<Ready>> = BTreeMap::new();
     for item in ready {
         let alone = if item.bundle { 0 } else { item.reminder.0 };
         let key = (item.channel, item.address.clone(), item.hours.clone(), item.classified, item.earlier, alone);
@@ -60,7 +64,11 @@ pub fn bundle(ready: Vec<Ready>, sent_today: &HashMap<(ChannelKind, String), u32
         .into_iter()
         .map(|((channel, address, hours, classified, earlier, _), mut items)| {
             items.sort_by_key(|item| (item.deadline, item.reminder));
-            let cap = if items.iter().any(|item| item.cap.is_none()) { None } else { items.iter().filter_map(|i| i.cap).min() };
+            let cap = if items.iter().any(|item| item.cap.is_none()) {
+                None
+            } else {
+                items.iter().filter_map(|i| i.cap).min()
+            };
             let oldest = items.iter().map(|item| item.deadline).min().unwrap_or(Timestamp::MAX);
             let reminders = items.iter().map(|item| item.reminder).collect();
             (oldest, cap, Bundle { channel, address, hours, classified, earlier, reminders })

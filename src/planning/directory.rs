@@ -174,6 +174,17 @@ impl Directory {
         self.people.get(&id)
     }
 
+    /// Whether anyone anywhere holds such a post.
+    pub fn any_post(&self, role: PostRole) -> bool {
+        self.posts.values().flatten().any(|post| post.role == role)
+    }
+
+    /// Whether `person:ID` names somebody, by number or e-mail address.
+    pub fn knows_person(&self, id: &str) -> bool {
+        id.parse().is_ok_and(|id| self.people.contains_key(&PersonId(id)))
+            || self.people.values().any(|person| person.email.eq_ignore_ascii_case(id))
+    }
+
     /// The focal office of a block.
     pub fn focal(&self, block: Block) -> Option<AgencyId> {
         self.focal.get(&block).copied()
@@ -237,7 +248,12 @@ impl Directory {
 
     fn reach_person(&self, id: PersonId, day: Date, channel: ChannelKind) -> Option<Reached> {
         let person = self.people.get(&id)?;
-        let post = self.posts.values().flatten().filter(|post| post.person == id).max_by_key(|post| (post.held_on(day), post.from));
+        let post = self
+            .posts
+            .values()
+            .flatten()
+            .filter(|post| post.person == id)
+            .max_by_key(|post| (post.held_on(day), post.from));
         match post {
             Some(post) if post.held_on(day) => self.reach(person, &post.title, post.agency, channel),
             // A person whose every post ended is not there any more.
@@ -273,9 +289,7 @@ impl Directory {
         }
         let boxed = home.and_then(|home| self.reach_post(home, PostRole::Registry, day, channel));
         let fallback = boxed.or_else(|| task.monitor.and_then(|monitor| self.reach_person(monitor, day, channel)));
-        fallback
-            .map(|reached| Reached { stands_in_for: Some(audience.clone()), ..reached })
-            .ok_or(Unreachable::Nobody)
+        fallback.map(|reached| Reached { stands_in_for: Some(audience.clone()), ..reached }).ok_or(Unreachable::Nobody)
     }
 
     /// The agency an audience belongs to.
@@ -304,7 +318,9 @@ impl Directory {
         let post = |role| home.and_then(|home| self.reach_post(home, role, day, channel));
         match audience {
             // The task names the lead's handler; a coordinating agency is spoken to through its contact.
-            Audience::Handler if task.role == Role::Lead => task.handler.and_then(|id| self.reach_person(id, day, channel)),
+            Audience::Handler if task.role == Role::Lead => {
+                task.handler.and_then(|id| self.reach_person(id, day, channel))
+            }
             Audience::Handler | Audience::AgencyContact => post(PostRole::Contact),
             Audience::AgencyHead | Audience::SuperiorHead => post(PostRole::Head),
             Audience::AgencyDeputy => post(PostRole::Deputy),
@@ -312,10 +328,13 @@ impl Directory {
             Audience::Monitor => task.monitor.and_then(|id| self.reach_person(id, day, channel)),
             // Offices take duty mail in their box; of a classified task only a named official may hear.
             Audience::AssignerOffice | Audience::Inspection if task.secrecy.is_classified() => post(PostRole::Head),
-            Audience::AssignerOffice | Audience::Inspection => post(PostRole::Registry).or_else(|| post(PostRole::Contact)),
+            Audience::AssignerOffice | Audience::Inspection => {
+                post(PostRole::Registry).or_else(|| post(PostRole::Contact))
+            }
             Audience::Person(id) => {
                 let by_number = id.parse().ok().map(PersonId).filter(|id| self.people.contains_key(id));
-                let by_mail = || self.people.values().find(|person| person.email.eq_ignore_ascii_case(id)).map(|p| p.id);
+                let by_mail =
+                    || self.people.values().find(|person| person.email.eq_ignore_ascii_case(id)).map(|p| p.id);
                 by_number.or_else(by_mail).and_then(|id| self.reach_person(id, day, channel))
             }
             Audience::Email(address) => (channel == ChannelKind::Email && self.may_mail(address)).then(|| Reached {

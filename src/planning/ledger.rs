@@ -1,5 +1,7 @@
 //! What is already on record for a task: the reminders planned, sent or superseded, and the notices filed.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::{
@@ -45,6 +47,7 @@ pub struct LedgerEntry {
     pub id: ReminderId,
     pub key: ReminderKey,
     pub due_at: Timestamp,
+    pub urging: bool,
     pub state: ReminderState,
 }
 
@@ -64,6 +67,21 @@ pub struct FiledKey {
 pub struct Ledger {
     pub reminders: Vec<LedgerEntry>,
     pub filed: Vec<FiledKey>,
+}
+
+impl Ledger {
+    /// Occurrences of urging steps of which at least one message was accepted, for one clock and agency; the occurrence
+    /// of `but` does not count, so that all who get one urging read the same number.
+    pub fn urgings_accepted(&self, clock: Clock, agency: AgencyId, but: Option<&ReminderKey>) -> u32 {
+        let accepted: HashSet<_> = self
+            .reminders
+            .iter()
+            .filter(|e| e.urging && e.state == ReminderState::Sent && e.key.clock == clock && e.key.agency == agency)
+            .map(|e| (e.key.arming, e.key.rule.as_str(), e.key.step.as_str(), e.key.occurrence))
+            .collect();
+        let own = but.map(|key| (key.arming, key.rule.as_str(), key.step.as_str(), key.occurrence));
+        accepted.iter().filter(|occurrence| Some(**occurrence) != own).count() as u32
+    }
 }
 
 /// Urging n: 1 + urgings already on record for the task, clock and agency. `accepted` counts occurrences of urging

@@ -12,4 +12,5 @@ pub mod ledger;
 pub mod outcome;
 pub mod plan;
 pub mod rules;
+pub mod simulate;
 pub mod task;

@@ -1,7 +1,7 @@
 //! What is due for one task at one instant, what that supersedes and why, and when to look again.
 //!
 //! The rules of `rules.md`, "How it is read", stand here in this order: which occurrences a ladder has and when they
-//! fire ([`ladder`]), which of them are past in which way ([`Standing`]), which of those speak (at most one for each
+//! fire ([`ladder`]), which of them are past in which way (`Standing`), which of those speak (at most one for each
 //! slot), and which file.
 
 use std::collections::{BTreeMap, HashSet};
@@ -27,26 +27,26 @@ pub const RETURNED_STEP: &str = "tra-lai";
 const FALLBACK_DAYS: i64 = 30;
 
 word_enum!(/// Why a reminder on record was not sent.
-    Because {
-        /// entered late: only its most severe past step speaks
-        LateEntry = "late_entry",
-        /// the deadline moved to a later date: what was past under it is void
-        DeadlineMoved = "deadline_moved",
-        /// missed while the daemon was stopped; a severer missed step speaks for the slot
-        Stopped = "stopped",
-        /// missed while the daemon was stopped, and the rule says `late = "skip"`
-        Skipped = "skipped",
-        /// missed while the daemon was stopped, by more than `max_lateness`
-        TooLate = "too_late",
-        /// the rule or step was accepted after this instant, or the rule was not in force yet
-        NewRule = "new_rule",
-        /// a severer step of the slot was due before it left
-        SevererStep = "severer_step",
-        /// an acknowledgement pauses repeats
-        Acknowledged = "acknowledged",
-        /// nothing electronic may be said of a task of this level
-        Classified = "classified",
-    });
+Because {
+    /// entered late: only its most severe past step speaks
+    LateEntry = "late_entry",
+    /// the deadline moved to a later date: what was past under it is void
+    DeadlineMoved = "deadline_moved",
+    /// missed while the daemon was stopped; a severer missed step speaks for the slot
+    Stopped = "stopped",
+    /// missed while the daemon was stopped, and the rule says `late = "skip"`
+    Skipped = "skipped",
+    /// missed while the daemon was stopped, by more than `max_lateness`
+    TooLate = "too_late",
+    /// the rule or step was accepted after this instant, or the rule was not in force yet
+    NewRule = "new_rule",
+    /// a severer step of the slot was due before it left
+    SevererStep = "severer_step",
+    /// an acknowledgement pauses repeats
+    Acknowledged = "acknowledged",
+    /// nothing electronic may be said of a task of this level
+    Classified = "classified",
+});
 
 /// A time during which the daemon did not run (or the machine slept): steps due in it were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,11 +172,8 @@ pub fn ladder<'a>(calendar: &WorkCalendar, rule: &'a Rule, obligation: &Obligati
     let mut occurrences = Vec::with_capacity(rule.steps.len() + 8);
     let mut uncovered = None;
     for step in &rule.steps {
-        let (base, hour) = if step.due.n > 0 && overdue_base != effective {
-            (overdue_base, None)
-        } else {
-            (effective, deadline.time)
-        };
+        let (base, hour) =
+            if step.due.n > 0 && overdue_base != effective { (overdue_base, None) } else { (effective, deadline.time) };
         for number in 1..=1 + step.repeat.map_or(0, |repeat| repeat.times) {
             match fires(calendar, base, hour, step, number) {
                 Ok(at) => occurrences.push(Occurrence { step, number, at }),
@@ -312,12 +309,11 @@ fn standing(
     if in_force.is_some_and(|from| at < from) {
         return Standing::Void(Because::NewRule);
     }
-    let step_since = std::iter::once(&occurrence.step.id)
-        .chain(&occurrence.step.was)
-        .filter_map(|step| setting.known.get(&(rule.id.clone(), step.clone())))
-        .min();
+    // Its earlier names count only until it is known by its own: one that was moved as well as renamed is a new step.
+    let step_since = names(occurrence.step).find_map(|step| setting.known.get(&(rule.id.clone(), step.to_owned())));
     // A floor binds only what was known before it: a task entered under the new rules gets its late entry.
-    let floor = [rule_since, step_since.copied()].into_iter().flatten().filter(|floor| obligation.armed_at < *floor).max();
+    let floor =
+        [rule_since, step_since.copied()].into_iter().flatten().filter(|floor| obligation.armed_at < *floor).max();
     if floor.is_some_and(|floor| at <= floor) {
         return Standing::Void(Because::NewRule);
     }
@@ -517,7 +513,8 @@ fn ask_about_state(setting: &Setting<'_>, task: &Task, ledger: &Ledger, plan: &m
         TaskState::Returned => (RETURNED_STEP, Audience::AssignerOffice),
         _ => return Ok(()),
     };
-    let Some(lead) = task.obligations.iter().find(|o| o.role == Role::Lead && o.clock == Clock::Completion) else {
+    let Some(lead) = task.obligations.iter().find(|o| o.role == Role::Lead && o.clock == Clock::Completion && !o.ended)
+    else {
         return Ok(());
     };
     let key = ReminderKey {
@@ -530,9 +527,10 @@ fn ask_about_state(setting: &Setting<'_>, task: &Task, ledger: &Ledger, plan: &m
         audience,
         channel: ChannelKind::Email,
     };
-    let recorded = ledger.reminders.iter().any(|e| {
-        e.key.rule == STATE_RULE && e.key.step == key.step && e.key.occurrence == key.occurrence
-    });
+    let recorded = ledger
+        .reminders
+        .iter()
+        .any(|e| e.key.rule == STATE_RULE && e.key.step == key.step && e.key.occurrence == key.occurrence);
     if recorded {
         return Ok(());
     }
@@ -551,5 +549,9 @@ pub const STATE_AT: jiff::civil::Time = jiff::civil::Time::constant(8, 0, 0, 0);
 
 /// The hours of questions about a task's state: the office's `normal` ones.
 pub fn state_hours(rules: &Rules) -> Hours {
-    rules.hours.get("normal").copied().unwrap_or(Hours { working_days_only: true, from: 7 * 60 + 30, until: 17 * 60 + 30 })
+    rules.hours.get("normal").copied().unwrap_or(Hours {
+        working_days_only: true,
+        from: 7 * 60 + 30,
+        until: 17 * 60 + 30,
+    })
 }

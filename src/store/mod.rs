@@ -4,6 +4,10 @@
 //! same traits and passes the same contract suite (`tests/it/contract.rs`). Statements use `$1` and no dialect where
 //! one form serves both.
 
+pub mod acts;
+pub mod intake;
+pub mod ledger;
+pub mod register;
 pub mod sqlite;
 
 /// Why the store could not do it.
@@ -23,5 +27,29 @@ pub enum StoreError {
     Refused(String),
 }
 
+impl StoreError {
+    /// Whether the fault belongs to what was being kept, and not to the database: other rows may still be kept.
+    pub fn is_of_the_row(&self) -> bool {
+        match self {
+            StoreError::Damaged { .. } | StoreError::Refused(_) => true,
+            StoreError::Database(sqlx::Error::Database(error)) => {
+                error.is_unique_violation() || error.is_check_violation() || error.is_foreign_key_violation()
+            }
+            StoreError::Database(_) | StoreError::Migrate(_) => false,
+        }
+    }
+}
+
 /// What store calls answer.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The whole store.
+pub trait Store:
+    acts::ActStore + ledger::PlanningStore + ledger::OutboxStore + ledger::ReadingStore + register::RegisterStore
+{
+}
+
+impl<T> Store for T where
+    T: acts::ActStore + ledger::PlanningStore + ledger::OutboxStore + ledger::ReadingStore + register::RegisterStore
+{
+}

@@ -1,5 +1,18 @@
 //! The embedded default: SQLite in WAL mode, `synchronous=FULL`, one writer, a few readers.
 
+mod acts;
+mod acts_duties;
+mod intake;
+mod intake_directory;
+mod intake_stored;
+pub(crate) mod ledger_silence;
+mod outbox;
+mod outcomes;
+mod planning;
+mod reading;
+pub(crate) mod register;
+mod rows;
+
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
@@ -31,7 +44,9 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("cache_size", "-4000")
-            .pragma("temp_store", "memory");
+            .pragma("temp_store", "memory")
+            // What is deleted or overwritten is gone from the file: content of a task that turns out to be classified.
+            .pragma("secure_delete", "on");
         let path = options.get_filename().to_owned();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)

@@ -269,9 +269,22 @@ CREATE TRIGGER register_no_update BEFORE UPDATE ON register BEGIN SELECT RAISE(A
 CREATE TRIGGER register_no_delete BEFORE DELETE ON register BEGIN SELECT RAISE(ABORT, 'the register is append-only'); END;
 CREATE TABLE register_head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);
 INSERT INTO register_head VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000');
+-- Names of persons in an entry: the entry holds their salted hash, the names stand here and can be erased (salt and
+-- value set to NULL) without breaking the chain.
+CREATE TABLE personal_data (
+  seq INTEGER NOT NULL REFERENCES register(seq),
+  field TEXT NOT NULL,                   -- JSON pointer into the notice's facts, or the name of the entry's field
+  salt BLOB,
+  value TEXT,
+  PRIMARY KEY (seq, field),
+  CHECK ((salt IS NULL) = (value IS NULL))
+) WITHOUT ROWID;
+CREATE TRIGGER personal_data_erase_only BEFORE UPDATE ON personal_data WHEN NEW.value IS NOT NULL OR NEW.seq <> OLD.seq OR NEW.field <> OLD.field
+BEGIN SELECT RAISE(ABORT, 'personal data is erased, never changed'); END;
+CREATE TRIGGER personal_data_no_delete BEFORE DELETE ON personal_data BEGIN SELECT RAISE(ABORT, 'personal data is erased by setting it to NULL'); END;
 CREATE TABLE notice_number (year INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE notice (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY,                -- the seq of its register entry
   year INTEGER NOT NULL,
   number INTEGER NOT NULL,
   task INTEGER NOT NULL REFERENCES task(id),
@@ -290,12 +303,14 @@ CREATE TABLE notice (
   UNIQUE (year, number),
   UNIQUE (task, clock, arming, agency, rule, step, occurrence)
 );
+CREATE TRIGGER notice_withdrawn_once BEFORE UPDATE OF withdrawn_seq ON notice WHEN OLD.withdrawn_seq IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a notice is withdrawn once'); END;
 CREATE TRIGGER notice_no_delete BEFORE DELETE ON notice BEGIN SELECT RAISE(ABORT, 'a notice is never deleted'); END;
-CREATE TRIGGER notice_no_edit BEFORE UPDATE OF year, number, task, clock, arming, agency, rule, step, occurrence, due_at, filed_at, facts, facts_hash, seq ON notice
+CREATE TRIGGER notice_no_edit BEFORE UPDATE OF id, year, number, task, clock, arming, agency, rule, step, occurrence, due_at, filed_at, facts, facts_hash, seq ON notice
 BEGIN SELECT RAISE(ABORT, 'a notice is never edited: withdraw it'); END;
 CREATE TABLE file_export (
   notice INTEGER NOT NULL REFERENCES notice(id),
-  kind TEXT NOT NULL CHECK (kind IN ('html','json')),
+  kind TEXT NOT NULL CHECK (kind IN ('html','json','withdrawn_html','withdrawn_json')),
   path TEXT NOT NULL,                    -- below the notices directory
   hash TEXT,                             -- SHA-256 of the file once written
   written_at INTEGER,

@@ -1,0 +1,157 @@
+//! What every command needs first: the settings, the rules, the store; and how its answer goes out.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use crate::{
+    clock::Clock,
+    config::{load::OfficeFiles, load::load_all, problem::Problems, settings::Settings},
+    engine::policy::Policy,
+    message::texts::Texts,
+    store::sqlite::SqliteStore,
+};
+
+/// Exit codes that scripts depend on.
+pub mod exit {
+    /// done
+    pub const DONE: u8 = 0;
+    /// it failed; one line says what and what to do
+    pub const FAILED: u8 = 1;
+    /// the call is wrong, or a settings file is
+    pub const USAGE: u8 = 2;
+    /// done, but something needs a person
+    pub const NEEDS_A_PERSON: u8 = 3;
+}
+
+/// A command that ends with a code of its own; what there was to say has been said.
+#[derive(Debug, thiserror::Error)]
+#[error("exit {0}")]
+pub struct Exit(pub u8);
+
+/// What stands behind every command.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub config: PathBuf,
+    pub json: bool,
+    pub clock: Clock,
+}
+
+impl Context {
+    /// Whether colours and bars may be shown on stdout.
+    pub fn terminal(&self) -> bool {
+        !self.json && std::io::stdout().is_terminal()
+    }
+
+    /// Settings, rules and calendar; faults go to stderr and end the command with exit code 2.
+    pub fn office(&self) -> anyhow::Result<OfficeFiles> {
+        match load_all(&self.config, crate::config::settings_file::environment()) {
+            Ok((office, warnings)) => {
+                for warning in warnings.iter() {
+                    tracing::warn!("{}", one_line(warning));
+                }
+                Ok(office)
+            }
+            Err(faults) => {
+                show_faults(&faults);
+                Err(Exit(exit::USAGE).into())
+            }
+        }
+    }
+
+    /// The policy of those files.
+    pub fn policy(&self, office: OfficeFiles) -> anyhow::Result<Policy> {
+        policy_of(office)
+    }
+
+    /// Opens the store of the settings.
+    pub async fn store(&self, settings: &Settings) -> anyhow::Result<Arc<SqliteStore>> {
+        anyhow::ensure!(
+            settings.store_url.starts_with("sqlite:"),
+            "this version keeps its ledger in SQLite: set store.url to \"sqlite:PATH\""
+        );
+        Ok(Arc::new(SqliteStore::open(&settings.store_url).await?))
+    }
+
+    /// The database file, for the lock and the socket beside it.
+    pub fn database(settings: &Settings) -> PathBuf {
+        PathBuf::from(settings.store_url.trim_start_matches("sqlite:").trim_start_matches("//"))
+    }
+
+    /// Rings the daemon, if one runs: what was changed is worked off at once.
+    pub async fn ring(settings: &Settings) {
+        crate::doorbell::ring(&crate::doorbell::socket_path(&Self::database(settings))).await;
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The policy that an office's files come to.
+pub fn policy_of(office: OfficeFiles) -> anyhow::Result<Policy> {
+    let texts = match &office.settings.files.templates {
+        Some(directory) => Texts::with_overrides(&overrides(directory)?)?,
+        None => Texts::built_in(),
+    };
+    Ok(Policy {
+        rules: office.rules.rules,
+        calendar: office.calendar.calendar,
+        texts,
+        settings: office.settings,
+        known: Default::default(),
+    })
+}
+
+/// An office's own templates: files of the built-in ones' names in its folder.
+pub fn overrides(directory: &Path) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
+    let mut found = std::collections::BTreeMap::new();
+    for name in Texts::names() {
+        let path = directory.join(name);
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            found.insert(name.to_owned(), text);
+        }
+    }
+    Ok(found)
+}
+
+/// Faults of files, to stderr.
+pub fn show_faults(faults: &Problems) {
+    let mut err = std::io::stderr();
+    let terminal = err.is_terminal();
+    // A closed stderr is nobody's to tell.
+    let _ = write!(err, "{}", faults.render(terminal));
+}
+
+fn one_line(problem: &crate::config::problem::Problem) -> String {
+    problem.render(false).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A local day or moment as it is typed: `2026-12-10`, `2026-12-10T08:00`.
+pub fn read_moment(text: &str, calendar: &crate::planning::calendar::WorkCalendar) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse::<jiff::civil::DateTime>()
+        && text.contains(['T', ' '])
+    {
+        return Ok(calendar.instant(moment.date(), moment.time()));
+    }
+    let day: jiff::civil::Date =
+        text.parse().with_context(|| format!("`{text}` is not a day: write 2026-12-10 or 2026-12-10T08:00"))?;
+    Ok(calendar.instant(day, jiff::civil::Time::midnight()))
+}
+
+/// An instant as JSON shows it: local with its offset.
+pub fn stamp(at: Timestamp, calendar: &crate::planning::calendar::WorkCalendar) -> String {
+    at.to_zoned(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// An instant as people read it: `15/12/2026 08:00`.
+pub fn told(at: Timestamp, calendar: &crate::planning::calendar::WorkCalendar) -> String {
+    calendar.local(at).strftime("%d/%m/%Y %H:%M").to_string()
+}

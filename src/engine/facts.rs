@@ -1,0 +1,297 @@
+//! From rows to what a letter may say.
+
+use std::collections::HashMap;
+
+use jiff::{Timestamp, civil::Date};
+
+use super::{Engine, KnownDirectory, agency_name, policy::Policy};
+use crate::{
+    message::facts::{Contact, DocumentFacts, ItemFacts, LetterFacts, Nearness, NextStep, Recipient, Why},
+    planning::{
+        calendar::{DayKind, WorkCalendar},
+        ledger::{ReminderKey, urging_number},
+        plan::{CONFIRM_STEP, STATE_RULE, ladder},
+        task::{ArmedBy, Clock, Obligation, TaskId},
+    },
+    store::{
+        Result,
+        ledger::{Claimed, DocumentRow, TaskRecord, TaskTexts},
+    },
+};
+
+/// Tasks and their texts, read for a batch of messages.
+pub(super) struct Material {
+    pub records: HashMap<TaskId, TaskRecord>,
+    pub texts: HashMap<TaskId, TaskTexts>,
+}
+
+impl Engine {
+    /// Reads what the messages of a batch speak of.
+    pub(super) async fn material(&self, tasks: &[TaskId]) -> Result<Material> {
+        let records = self.store.tasks(tasks).await?;
+        let texts = self.store.texts(tasks).await?;
+        Ok(Material {
+            records: records.into_iter().map(|record| (record.task.id, record)).collect(),
+            texts: texts.into_iter().map(|texts| (TaskId(texts.task), texts)).collect(),
+        })
+    }
+}
+
+/// The facts of one claimed message; `None` where a task it carries cannot be told (its day has no list of days off).
+pub(super) fn letter(
+    policy: &Policy,
+    known: &KnownDirectory,
+    material: &Material,
+    claimed: &Claimed,
+    to: Recipient,
+    now: Timestamp,
+) -> Option<LetterFacts> {
+    let calendar = &policy.calendar;
+    let as_of = calendar.local(now);
+    let mut items: Vec<ItemFacts> = Vec::new();
+    for row in &claimed.rows {
+        let record = material.records.get(&row.task)?;
+        let texts = material.texts.get(&row.task)?;
+        let key = &record.ledger.reminders.iter().find(|entry| entry.id == row.reminder)?.key;
+        let fact = item(policy, known, record, texts, key, now)?;
+        // Two slots that lead to one person show a task once: by its severest rung, naming the others.
+        match items.iter_mut().find(|i| i.code == fact.code && i.clock == fact.clock && i.agency == fact.agency) {
+            Some(shown) => {
+                let (mut kept, other) =
+                    if fact.due_at > shown.due_at { (fact, shown.clone()) } else { (shown.clone(), fact) };
+                kept.also.extend(other.also);
+                *shown = kept;
+            }
+            None => items.push(fact),
+        }
+    }
+    items.sort_by(|a, b| (a.nearness, a.effective, &a.code).cmp(&(b.nearness, b.effective, &b.code)));
+    let horizon = items.iter().map(|item| item.effective).max()?;
+    let first = claimed.rows.first().and_then(|row| material.records.get(&row.task));
+    Some(LetterFacts {
+        office: policy.settings.office.name.clone(),
+        recipient: to,
+        as_of,
+        contact: first.map(|record| contact(policy, known, record, as_of.date())).unwrap_or_default(),
+        calendar_notes: days_off(calendar, as_of.date(), horizon),
+        maybe_received_on: claimed.earlier_at.map(|at| calendar.date_of(at)),
+        classified: claimed.classified,
+        can_reply: policy.settings.email.reply_to.is_some(),
+        items,
+    })
+}
+
+/// The monitor, else the focal office's contact: whom a recipient may ask.
+fn contact(policy: &Policy, known: &KnownDirectory, record: &TaskRecord, day: Date) -> Contact {
+    use crate::planning::directory::PostRole;
+    let directory = &known.directory;
+    let office = directory.focal(record.task.assigner_block);
+    let person = record
+        .monitor
+        .and_then(|id| directory.person(id))
+        .or_else(|| directory.holder(office?, PostRole::Contact, day).map(|(person, _)| person));
+    let agency = office.map(|id| agency_name(directory, id)).unwrap_or_else(|| policy.settings.office.name.clone());
+    match person {
+        Some(person) => Contact {
+            name: person.name.clone(),
+            honorific: person.honorific.clone(),
+            agency,
+            phone: person
+                .phone
+                .strip_prefix("84")
+                .map(|rest| format!("0{rest}"))
+                .unwrap_or_else(|| person.phone.clone()),
+            email: person.email.clone(),
+        },
+        None => Contact { agency, ..Contact::default() },
+    }
+}
+
+fn item(
+    policy: &Policy,
+    known: &KnownDirectory,
+    record: &TaskRecord,
+    texts: &TaskTexts,
+    key: &ReminderKey,
+    now: Timestamp,
+) -> Option<ItemFacts> {
+    let calendar = &policy.calendar;
+    let task = &record.task;
+    let obligation = task.obligations.iter().find(|o| o.clock == key.clock && o.agency.id == key.agency)?;
+    let today = calendar.date_of(now);
+    let classified = task.secrecy.is_classified();
+    let asks_state = key.rule == STATE_RULE;
+    // A question about a state may concern a task without a single deadline: it is told as of its own day.
+    let deadline = match obligation.deadline {
+        Some(deadline) => deadline,
+        None if asks_state => crate::planning::task::Deadline { date: today, time: None },
+        None => return None,
+    };
+    let effective = calendar.effective(deadline).ok()?;
+    let left = calendar.working_between(today, effective).ok()?;
+    let nearness = match () {
+        _ if asks_state && key.step == CONFIRM_STEP => Nearness::Confirm,
+        _ if asks_state => Nearness::Returned,
+        _ if effective < today => Nearness::Overdue,
+        // A stated hour ends it within its day: nobody is urged about something that is "due today".
+        _ if deadline.time.is_some_and(|hour| calendar.instant(effective, hour) <= now) => Nearness::Overdue,
+        _ if effective == today => Nearness::DueToday,
+        _ => Nearness::Upcoming,
+    };
+    let entry = record.ledger.reminders.iter().find(|entry| entry.key == *key)?;
+    let contacts = texts.contacts.iter().filter(|c| c.clock == key.clock && c.agency == key.agency).count() as u32;
+    let accepted = record.ledger.urgings_accepted(key.clock, key.agency, Some(key));
+    let next = if asks_state { None } else { next_step(policy, record, obligation, key, now) };
+    let why = Why {
+        audience: key.audience.to_string(),
+        rule: key.rule.clone(),
+        step: key.step.clone(),
+        occurrence: key.occurrence,
+    };
+    let due_day = calendar.date_of(entry.due_at);
+    Some(ItemFacts {
+        code: task.code.clone(),
+        work: if classified { String::new() } else { texts.work.clone() },
+        document: if classified { Default::default() } else { document(&texts.document) },
+        secrecy: task.secrecy,
+        urgency: task.urgency,
+        lead: texts.lead.clone(),
+        coordinators: texts.coordinators.clone(),
+        role: obligation.role,
+        agency: obligation.agency.name.clone(),
+        clock: key.clock,
+        deadline: deadline.date,
+        deadline_time: deadline.time,
+        effective,
+        rolled_because: rolled_because(calendar, deadline.date, effective),
+        working_days_left: left,
+        nearness,
+        urging: entry.urging.then(|| urging_number(accepted, contacts, texts.imported_urgings)),
+        answer_by: next.as_ref().and_then(|next| calendar.add_working(next.on, -1).ok()).filter(|day| *day > today),
+        also: vec![why.clone()],
+        why,
+        next,
+        corrected_from: (obligation.armed_by == ArmedBy::Advanced)
+            .then(|| texts.extensions.iter().rfind(|e| e.clock == key.clock).and_then(|e| e.from))
+            .flatten(),
+        reasoning: reasoning(policy, known, obligation, key, effective, entry.due_at),
+        link: link(policy, &task.code).filter(|_| !classified),
+        due_at: entry.due_at,
+        late_since: (due_day < today).then_some(due_day),
+    })
+}
+
+/// The document as texts tell it.
+pub(super) fn document(row: &DocumentRow) -> DocumentFacts {
+    DocumentFacts {
+        number: row.number.clone(),
+        date: row.date,
+        kind: row.kind.clone(),
+        issuer: row.issuer.clone(),
+        signer: row.signer.clone(),
+        subject: row.subject.clone(),
+    }
+}
+
+fn link(policy: &Policy, code: &str) -> Option<String> {
+    let base = policy.settings.web.public_url.as_deref()?;
+    Some(format!("{}/n/{code}", base.trim_end_matches('/')))
+}
+
+/// What comes next if nothing changes: the first occurrence after this one.
+fn next_step(
+    policy: &Policy,
+    record: &TaskRecord,
+    obligation: &Obligation,
+    key: &ReminderKey,
+    now: Timestamp,
+) -> Option<NextStep> {
+    let rule = policy.rules.find(&record.task, obligation)?;
+    let ladder = ladder(&policy.calendar, rule, obligation).ok()?;
+    let present = rule.steps.iter().find(|step| step.id == key.step);
+    let next = ladder.occurrences.iter().find(|occurrence| occurrence.at > now)?;
+    let adds = next.step.audiences.iter().filter(|a| present.is_none_or(|present| !present.audiences.contains(a)));
+    Some(NextStep {
+        on: policy.calendar.date_of(next.at),
+        step: next.step.id.clone(),
+        adds: adds.map(ToString::to_string).collect(),
+        files_notice: next.step.files.contains(&crate::planning::rules::Filing::Notice),
+        urging: next.step.urging,
+    })
+}
+
+/// The reasoning in two lines: how the deadline was read, and how this step's day came about.
+pub(super) fn reasoning(
+    policy: &Policy,
+    _known: &KnownDirectory,
+    obligation: &Obligation,
+    key: &ReminderKey,
+    effective: Date,
+    due_at: Timestamp,
+) -> Vec<String> {
+    let calendar = &policy.calendar;
+    let Some(deadline) = obligation.deadline else { return Vec::new() };
+    let rolled = rolled_because(calendar, deadline.date, effective);
+    let what = match key.clock {
+        Clock::Completion => "thời hạn hoàn thành",
+        Clock::Report => "thời hạn báo cáo",
+    };
+    let vn = |day: Date| day.strftime("%d/%m/%Y").to_string();
+    let mut lines = vec![if rolled.is_empty() {
+        format!("{} {}", capital(what), vn(deadline.date))
+    } else {
+        format!("{} {}; {rolled}, nên tính đến hết ngày {}", capital(what), vn(deadline.date), vn(effective))
+    }];
+    let step = policy.rule(&key.rule).and_then(|rule| rule.steps.iter().find(|step| step.id == key.step));
+    if let Some(step) = step {
+        let local = calendar.local(due_at);
+        let again =
+            if key.occurrence > 1 { format!(", lần lặp thứ {}", key.occurrence - 1) } else { String::new() };
+        lines.push(format!(
+            "Bước {} ({} so với hạn{again}) đến lúc {} ngày {}",
+            step.id,
+            step.due,
+            local.strftime("%H:%M"),
+            vn(local.date())
+        ));
+    }
+    lines
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Why a deadline rolled to a later day; empty where it did not.
+pub(super) fn rolled_because(calendar: &WorkCalendar, typed: Date, effective: Date) -> String {
+    if typed == effective {
+        return String::new();
+    }
+    match calendar.special(typed).filter(|day| day.kind == DayKind::Off) {
+        Some(day) => format!("{} là ngày nghỉ ({})", typed.strftime("%d/%m"), day.name),
+        None => format!("{} không phải ngày làm việc", typed.strftime("%d/%m")),
+    }
+}
+
+/// Named days off strictly between two days, either way round; runs of one name as one note. At most three notes.
+pub(super) fn days_off(calendar: &WorkCalendar, a: Date, b: Date) -> Vec<String> {
+    let (from, to) = if a <= b { (a, b) } else { (b, a) };
+    let mut runs: Vec<(Date, Date, &str)> = Vec::new();
+    for day in calendar.specials().filter(|day| day.kind == DayKind::Off && from <= day.date && day.date <= to) {
+        match runs.last_mut() {
+            Some((_, last, name)) if *name == day.name => *last = day.date,
+            _ => runs.push((day.date, day.date, &day.name)),
+        }
+    }
+    runs.iter()
+        .take(3)
+        .map(|(first, last, name)| {
+            if first == last {
+                format!("{} là ngày nghỉ ({name})", first.strftime("%d/%m"))
+            } else {
+                format!("từ {} đến {} nghỉ ({name})", first.strftime("%d/%m"), last.strftime("%d/%m"))
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,332 @@
+//! The daemon's work: scan, bundle, deliver, write files; and the loops that ring for it.
+//!
+//! [`Engine::pass`] is one idempotent round over the database and carries no input: what is due is decided from what is
+//! stored, so a lost ring costs time and never a reminder. Everything it decides it asks of `planning`; everything it
+//! says it asks of `message`.
+
+pub mod deliver;
+mod facts;
+pub mod foresee;
+mod gather;
+mod notices;
+pub mod policy;
+mod scan;
+pub mod serve;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use self::policy::Policy;
+use crate::{
+    channel::Channel,
+    clock::{Clock, millis},
+    inspection::export,
+    planning::{
+        directory::{Directory, Reached},
+        plan::Stop,
+        rules::ChannelKind,
+        task::{AgencyId, Block},
+    },
+    store::{Result, Store, ledger::DirectoryRows},
+};
+
+/// The mark of the last instant that was worked off.
+pub const LAST_PASS: &str = "last_pass";
+
+/// How far the stored mark may lag behind, so that an idle daemon hardly writes.
+const MARK_EVERY_MS: i64 = 60_000;
+
+/// Something that happened, for whoever watches: the log, or the demo's screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Scanned { planned: u64, superseded: u64, filed: u64, failed: u64 },
+    Filed { number: String },
+    Sent { message: i64, channel: ChannelKind, to: String, subject: String, tasks: Vec<String> },
+    Refused { message: i64, channel: ChannelKind, to: String, outcome: String, reply: String },
+    Unreachable { count: u64 },
+    Files { written: u64, failed: u64 },
+}
+
+/// Who is told what happens. Called between steps of the work: it must be quick.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What one pass came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pass {
+    pub looked_at: u64,
+    pub planned: u64,
+    pub superseded: u64,
+    pub filed: u64,
+    pub sent: u64,
+    pub refused: u64,
+    /// Tasks that could not be planned; each is looked at again in an hour.
+    pub failed: u64,
+}
+
+/// The engine: one for a process.
+pub struct Engine {
+    pub store: Arc<dyn Store>,
+    pub clock: Clock,
+    policy: ArcSwap<Policy>,
+    channels: HashMap<ChannelKind, Arc<dyn Channel>>,
+    rests: Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>,
+    directory: Mutex<Option<Arc<KnownDirectory>>>,
+    observer: Observer,
+    /// Unix milliseconds up to which we were awake and working.
+    awake: AtomicI64,
+    marked: AtomicI64,
+    /// Set when the service is to end: no further claims.
+    stopping: tokio_util::sync::CancellationToken,
+    /// Called between batches, so that a long pass does not look like a hang.
+    alive: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The directory as last read, and of which revision it is.
+pub struct KnownDirectory {
+    pub revision: i64,
+    pub directory: Directory,
+}
+
+impl Engine {
+    /// An engine over a store. `channels` are those configured; a reminder for a channel that is not goes out by the
+    /// other one.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        policy: Policy,
+        channels: HashMap<ChannelKind, Arc<dyn Channel>>,
+        observer: Observer,
+    ) -> Self {
+        Engine {
+            store,
+            clock,
+            policy: ArcSwap::from_pointee(policy),
+            channels,
+            rests: Mutex::default(),
+            directory: Mutex::default(),
+            observer,
+            awake: AtomicI64::new(i64::MIN),
+            marked: AtomicI64::new(i64::MIN),
+            stopping: tokio_util::sync::CancellationToken::new(),
+            alive: Arc::new(|| ()),
+        }
+    }
+
+    /// Sets what is called between batches of a pass (the watchdog's food).
+    pub fn on_progress(mut self, alive: Arc<dyn Fn() + Send + Sync>) -> Self {
+        self.alive = alive;
+        self
+    }
+
+    /// Ends claiming when cancelled.
+    pub fn stopping(&self) -> &tokio_util::sync::CancellationToken {
+        &self.stopping
+    }
+
+    /// The rules, calendar, settings and texts in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Takes up what a crash or a stop left: leases end, what was handed over without an answer is marked.
+    pub async fn start(&self) -> Result<()> {
+        let now = self.clock.now();
+        let rescued = self.store.rescue(now).await?;
+        if rescued.released + rescued.unanswered + rescued.poisoned > 0 {
+            tracing::warn!(
+                released = rescued.released,
+                unanswered = rescued.unanswered,
+                poisoned = rescued.poisoned,
+                "took up messages that an earlier run left unfinished"
+            );
+        }
+        policy::accept_steps(&*self.store, &self.policy(), now).await?;
+        self.refresh_known().await?;
+        if let Some(last) = self.store.mark(LAST_PASS).await? {
+            self.awake.store(last, Ordering::SeqCst);
+        }
+        self.reconcile_files().await;
+        Ok(())
+    }
+
+    /// Swaps in new rules, calendar and texts; what is not yet sent is planned anew.
+    pub async fn adopt(&self, mut policy: Policy) -> Result<u64> {
+        let now = self.clock.now();
+        policy::accept_steps(&*self.store, &policy, now).await?;
+        policy.known = self.store.steps_known().await?.0;
+        self.policy.store(Arc::new(policy));
+        self.forget_directory();
+        self.store.look_at_all(now).await
+    }
+
+    async fn refresh_known(&self) -> Result<()> {
+        let known = self.store.steps_known().await?.0;
+        let mut policy = Policy::clone(&self.policy());
+        policy.known = known;
+        self.policy.store(Arc::new(policy));
+        Ok(())
+    }
+
+    /// Says that up to `now` the daemon was there and looking: steps due by then were not missed.
+    pub fn stay_awake(&self, now: Timestamp) {
+        self.awake.fetch_max(now.as_millisecond(), Ordering::SeqCst);
+    }
+
+    /// The stop that lies behind `now`, if it was long enough to count.
+    fn stopped(&self, now: Timestamp) -> Option<Stop> {
+        let awake = self.awake.load(Ordering::SeqCst);
+        if awake == i64::MIN { None } else { Stop::between(millis(awake), now) }
+    }
+
+    /// One round: plan what is due, make messages, send them, write files. Errors of the database end it; everything
+    /// else belongs to the task or message it befell.
+    pub async fn pass(&self) -> Result<Pass> {
+        let now = self.clock.now();
+        let mut pass = Pass::default();
+        self.scan(now, &mut pass).await?;
+        self.gather(now).await?;
+        self.stay_awake(now);
+        self.mark(now).await?;
+        self.deliver(&mut pass).await?;
+        // A refusal may have made a reminder for the agency's box: it goes out in this pass, not in the next.
+        if pass.refused > 0 {
+            self.gather(self.clock.now()).await?;
+            self.deliver(&mut pass).await?;
+        }
+        if pass.filed > 0 {
+            self.write_files().await;
+        }
+        Ok(pass)
+    }
+
+    /// Notes up to when everything was worked off; at most once a minute.
+    async fn mark(&self, now: Timestamp) -> Result<()> {
+        let now = now.as_millisecond();
+        let marked = self.marked.load(Ordering::SeqCst);
+        if marked != i64::MIN && (0..MARK_EVERY_MS).contains(&(now - marked)) {
+            return Ok(());
+        }
+        self.store.set_mark(LAST_PASS, now).await?;
+        self.marked.store(now, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The directory, read again when it changed.
+    async fn directory(&self) -> Result<Arc<KnownDirectory>> {
+        let revision = self.store.directory_revision().await?;
+        let known = self.directory.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        if let Some(known) = known.filter(|known| known.revision == revision) {
+            return Ok(known);
+        }
+        let rows = self.store.directory().await?;
+        let known = Arc::new(known_directory(rows, &self.policy()));
+        *self.directory.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(known.clone());
+        Ok(known)
+    }
+
+    fn forget_directory(&self) {
+        *self.directory.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+    }
+
+    fn tell(&self, event: Event) {
+        (self.observer)(&event);
+    }
+
+    /// Writes what notices' files are not yet written. A failure is loud and tried again; it stops nothing else.
+    pub async fn write_files(&self) {
+        let policy = self.policy();
+        let directory = policy.settings.notices.directory.clone();
+        let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);
+        match export::write_pending(&*self.store, &directory, self.clock.now(), &render).await {
+            Ok(report) => self.tell_files(&report),
+            Err(error) => tracing::error!(%error, "notices' files were not written"),
+        }
+    }
+
+    async fn reconcile_files(&self) {
+        let policy = self.policy();
+        let directory = policy.settings.notices.directory.clone();
+        let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);
+        match export::reconcile(&*self.store, &directory, self.clock.now(), &render).await {
+            Ok(report) => self.tell_files(&report),
+            Err(error) => tracing::error!(%error, "notices' files were not compared with the database"),
+        }
+    }
+
+    fn tell_files(&self, report: &export::ExportReport) {
+        for name in &report.set_aside {
+            tracing::warn!(file = %name, "a file stood where a notice's belongs, or was changed: it was set aside and written anew");
+        }
+        for name in &report.missing {
+            tracing::warn!(file = %name, "a notice's file was gone: written anew");
+        }
+        for (name, error) in &report.failed {
+            tracing::error!(file = %name, %error, "a notice's file could not be written; it is tried again");
+        }
+        if report.written > 0 || !report.failed.is_empty() {
+            self.tell(Event::Files { written: report.written, failed: report.failed.len() as u64 });
+        }
+    }
+}
+
+/// A directory with the settings' special agencies looked up in it.
+pub fn known_directory(rows: DirectoryRows, policy: &Policy) -> KnownDirectory {
+    let focal =
+        policy.settings.blocks.iter().map(|(block, settings)| (*block, settings.focal_agency.clone())).collect();
+    KnownDirectory {
+        revision: rows.revision,
+        directory: Directory::new(
+            rows.agencies,
+            rows.names,
+            rows.people,
+            rows.posts,
+            &focal,
+            &policy.settings.inspection_agency,
+            &policy.settings.email.allowed_domains,
+        ),
+    }
+}
+
+/// The recipient a slot led to, in the words of a letter.
+fn recipient(
+    directory: &Directory,
+    reached: &Reached,
+    role: crate::planning::task::Role,
+) -> crate::message::facts::Recipient {
+    let agency = directory.agency(reached.agency);
+    crate::message::facts::Recipient {
+        honorific: reached.honorific.clone(),
+        name: reached.name.clone(),
+        title: reached.title.clone(),
+        agency: agency.map(|agency| agency.name.clone()).unwrap_or_default(),
+        enterprise: agency.is_some_and(|agency| agency.block == Block::Enterprise),
+        stands_in_for: reached
+            .stands_in_for
+            .as_ref()
+            .map(|audience| {
+                format!("{} chưa có địa chỉ nhận thư", crate::message::words::audience(&audience.to_string(), role))
+            })
+            .unwrap_or_default(),
+    }
+}
+
+/// An agency's name, or nothing.
+fn agency_name(directory: &Directory, id: AgencyId) -> String {
+    directory.agency(id).map(|agency| agency.name.clone()).unwrap_or_default()
+}
+
+/// A notice file's bytes, as commands that write files need it.
+pub fn render_notice(
+    texts: &crate::message::texts::Texts,
+    sheet: &export::Sheet<'_>,
+) -> std::result::Result<Vec<u8>, String> {
+    notices::render(texts, sheet)
+}

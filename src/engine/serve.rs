@@ -1,0 +1,142 @@
+//! The loops of the running daemon, and how they end.
+//!
+//! The scheduler and the heartbeat ring; the scan loop answers the doorbell; each channel has a loop of its own, so that
+//! a slow relay holds up neither planning nor filing. The watchdog is fed by the scan loop only.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Engine, Pass};
+use crate::{doorbell::Doorbell, planning::rules::ChannelKind, store::Result, systemd::Watchdog};
+
+/// A heartbeat of our own beside the scheduler, which may fall silent (`delivery.md`, Time).
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Rings on the configured schedule until cancelled. The job's body is a ring and nothing more.
+pub async fn schedule(
+    pattern: &str,
+    zone: &str,
+    bell: Doorbell,
+) -> std::result::Result<tokio_cron_scheduler::JobScheduler, String> {
+    let scheduler = tokio_cron_scheduler::JobScheduler::new().await.map_err(|error| error.to_string())?;
+    let zone: chrono_tz::Tz = zone.parse().map_err(|_| format!("the scheduler does not know the time zone {zone}"))?;
+    let job = tokio_cron_scheduler::Job::new_async_tz(pattern, zone, move |_, _| {
+        let bell = bell.clone();
+        Box::pin(async move { bell.ring() })
+    })
+    .map_err(|error| format!("scan.schedule {pattern:?}: {error}"))?;
+    scheduler.add(job).await.map_err(|error| error.to_string())?;
+    scheduler.start().await.map_err(|error| error.to_string())?;
+    Ok(scheduler)
+}
+
+/// Rings at most every 30 s, and when the next thing is due.
+async fn heartbeat(engine: Arc<Engine>, bell: Doorbell, token: CancellationToken) {
+    loop {
+        let now = engine.clock.now();
+        let due = match engine.next_due().await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "the next instant could not be read");
+                None
+            }
+        };
+        let until = due.and_then(|due| Duration::try_from(due.duration_since(now)).ok()).unwrap_or(HEARTBEAT);
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(until.clamp(Duration::from_millis(200), HEARTBEAT)) => {}
+        }
+        bell.ring();
+    }
+}
+
+impl Engine {
+    /// When something is due next: a task's look, a reminder's or a message's moment.
+    pub async fn next_due(&self) -> Result<Option<jiff::Timestamp>> {
+        Ok([self.store.next_look().await?, self.store.next_move().await?].into_iter().flatten().min())
+    }
+
+    /// Plans, files and bundles; what is to be delivered is left to the channels' loops.
+    pub async fn scan_pass(&self) -> Result<Pass> {
+        let now = self.clock.now();
+        let mut pass = Pass::default();
+        self.scan(now, &mut pass).await?;
+        self.gather(now).await?;
+        self.stay_awake(now);
+        self.mark(now).await?;
+        if pass.filed > 0 || pass.looked_at > 0 {
+            self.write_files().await;
+        }
+        Ok(pass)
+    }
+}
+
+/// Runs until `token` is cancelled, then lets what was handed over finish within `grace`. `after` is called with each
+/// finished scan.
+pub async fn serve(
+    engine: Arc<Engine>,
+    bell: Doorbell,
+    watchdog: Watchdog,
+    token: CancellationToken,
+    grace: Duration,
+    after: impl Fn(&Result<Pass>) + Send + Sync,
+) -> bool {
+    let tracker = TaskTracker::new();
+    let outgoing: Vec<(ChannelKind, Doorbell)> = ChannelKind::ALL.iter().map(|kind| (*kind, Doorbell::new())).collect();
+    for (kind, ring) in &outgoing {
+        tracker.spawn(channel_loop(engine.clone(), *kind, ring.clone(), bell.clone(), token.clone()));
+    }
+    tracker.spawn(heartbeat(engine.clone(), bell.clone(), token.clone()));
+    tracker.close();
+    bell.ring();
+    loop {
+        tokio::select! {
+            () = token.cancelled() => break,
+            () = bell.wait() => {}
+        }
+        watchdog.feed();
+        // In a task of its own: database work is never cancelled half-way (sqlx #4385).
+        let scanning = engine.clone();
+        let pass = match tokio::spawn(async move { scanning.scan_pass().await }).await {
+            Ok(pass) => pass,
+            Err(error) => Err(crate::store::StoreError::Refused(format!("the scan panicked: {error}"))),
+        };
+        if let Err(error) = &pass {
+            tracing::error!(%error, "the scan failed; it is tried again at the next ring");
+        }
+        after(&pass);
+        watchdog.feed();
+        for (_, ring) in &outgoing {
+            ring.ring();
+        }
+    }
+    engine.stopping().cancel();
+    for (_, ring) in &outgoing {
+        ring.ring();
+    }
+    tokio::time::timeout(grace, tracker.wait()).await.is_ok()
+}
+
+async fn channel_loop(
+    engine: Arc<Engine>,
+    kind: ChannelKind,
+    ring: Doorbell,
+    scan: Doorbell,
+    token: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = ring.wait() => {}
+        }
+        match engine.deliver_on(kind).await {
+            // A fallback, or what changed under way, is bundled by the scan.
+            Ok(round) if round.again => scan.ring(),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(channel = %kind, %error, "delivering failed; it is tried again at the next ring")
+            }
+        }
+    }
+}

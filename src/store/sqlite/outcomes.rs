@@ -1,0 +1,209 @@
+//! What an attempt's outcome does to its message and to what it carries, inside the transaction that records it.
+
+use jiff::{Timestamp, civil::Date};
+use sqlx::SqliteConnection;
+
+use super::outbox::fall_back;
+use crate::{
+    planning::{rules::ChannelKind, task::ReminderId},
+    store::{
+        Result,
+        ledger::{Next, Recorded},
+    },
+};
+
+pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded) -> Result<()> {
+    sqlx::query(
+        "UPDATE attempt SET phase = CASE WHEN $3 = 'released' THEN 'released' ELSE 'answered' END, ended_at = $2, \
+         outcome = $3, code = $4, reply = $5 WHERE token = $1",
+    )
+    .bind(&outcome.token)
+    .bind(now.as_millisecond())
+    .bind(outcome.outcome)
+    .bind(outcome.code)
+    .bind(&outcome.reply)
+    .execute(&mut *tx)
+    .await?;
+    let (id, token) = (outcome.message, outcome.token.as_str());
+    match &outcome.next {
+        Next::Sent { day } => accept(tx, now, id, token, *day).await,
+        Next::Retry { at, spend } => {
+            if *spend {
+                sqlx::query("UPDATE message SET attempts = attempts + 1 WHERE id = $1 AND lease_token = $2")
+                    .bind(id)
+                    .bind(token)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            back_to_pending(tx, now, id, token, *at, false).await
+        }
+        Next::Repeat { at } => back_to_pending(tx, now, id, token, *at, true).await,
+        Next::Recompose => rebundle(tx, now, id, token).await,
+        Next::Unknown => {
+            let was = sqlx::query(
+                "UPDATE message SET state = 'unknown', reason = 'answer_lost', lease_token = NULL, lease_until = NULL, \
+                 changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
+            )
+            .bind(id)
+            .bind(token)
+            .bind(now.as_millisecond())
+            .execute(&mut *tx)
+            .await?;
+            if was.rows_affected() > 0 {
+                settle_carried(tx, now, id, "unknown", "answer_lost").await?;
+            }
+            Ok(())
+        }
+        Next::Dead { fallback } => {
+            if *fallback {
+                let carried: Vec<i64> = sqlx::query_scalar(
+                    "SELECT id FROM reminder WHERE message = $1 AND state = 'in_message' AND audience <> 'agency_box'",
+                )
+                .bind(id)
+                .fetch_all(&mut *tx)
+                .await?;
+                let classified: bool = sqlx::query_scalar("SELECT classified FROM message WHERE id = $1")
+                    .bind(id)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                for reminder in carried.into_iter().filter(|_| !classified) {
+                    fall_back(tx, now, ReminderId(reminder), "agency_box", ChannelKind::Email).await?;
+                    sqlx::query(
+                        "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
+                         SELECT agency, audience, channel, task, 'refused', $2 FROM reminder WHERE id = $1 \
+                         ON CONFLICT(agency, audience, channel, task) DO NOTHING",
+                    )
+                    .bind(reminder)
+                    .bind(now.as_millisecond())
+                    .execute(&mut *tx)
+                    .await?;
+                }
+            }
+            die(tx, now, id, token, "refused").await
+        }
+    }
+}
+
+/// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
+async fn accept(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, day: Date) -> Result<()> {
+    let was = sqlx::query(
+        "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $3 \
+         WHERE id = $1 AND state <> 'sent' AND bytes IS NOT NULL AND EXISTS (SELECT 1 FROM attempt WHERE token = $2 AND message = $1)",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
+    if was.rows_affected() == 0 {
+        return Ok(());
+    }
+    settle_carried(tx, now, id, "sent", "").await?;
+    sqlx::query(
+        "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, 1 FROM message WHERE id = $1 \
+         ON CONFLICT(address, channel, day) DO UPDATE SET n = n + 1",
+    )
+    .bind(id)
+    .bind(day.to_string())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn settle_carried(tx: &mut SqliteConnection, now: Timestamp, id: i64, state: &str, reason: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE reminder SET state = $2, reason = $3, changed_at = $4 WHERE message = $1 AND state IN ('in_message', 'unknown')",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Back to pending. Bytes that may have arrived are kept and marked; known to be refused, it is composed anew.
+pub(super) async fn back_to_pending(
+    tx: &mut SqliteConnection,
+    now: Timestamp,
+    id: i64,
+    token: &str,
+    at: Timestamp,
+    keep: bool,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE message SET state = 'pending', lease_token = NULL, lease_until = NULL, not_before = $3, changed_at = $4, \
+         unknown_before = CASE WHEN $5 THEN 1 ELSE unknown_before END, \
+         bytes = CASE WHEN $5 OR (unknown_before AND state = 'leased') THEN bytes END, \
+         message_id = CASE WHEN $5 OR (unknown_before AND state = 'leased') THEN message_id END \
+         WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(at.as_millisecond())
+    .bind(now.as_millisecond())
+    .bind(keep)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn die(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
+    let was = sqlx::query(
+        "UPDATE message SET state = 'dead', reason = $3, lease_token = NULL, lease_until = NULL, changed_at = $4 \
+         WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
+    if was.rows_affected() > 0 {
+        settle_carried(tx, now, id, "dead", reason).await?;
+    }
+    Ok(())
+}
+
+/// Nothing was handed over: what the message carries is bundled anew, and the message ends. One whose earlier answer
+/// was lost stays unknown instead, and what is still due travels in a new message that names it.
+async fn rebundle(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str) -> Result<()> {
+    let state: Option<(bool,)> = sqlx::query_as(
+        "UPDATE message SET state = CASE WHEN unknown_before AND bytes IS NOT NULL THEN 'unknown' ELSE 'suppressed' END, \
+         reason = 'changed', lease_token = NULL, lease_until = NULL, changed_at = $3 \
+         WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2 RETURNING state = 'unknown'",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(now.as_millisecond())
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((unknown,)) = state else { return Ok(()) };
+    // A reminder whose task still speaks is planned again; of the rest the reason is the task's.
+    sqlx::query(
+        "UPDATE reminder SET state = 'planned', message = CASE WHEN $3 THEN message END, not_before = $2, changed_at = $2 \
+         WHERE message = $1 AND state = 'in_message' AND EXISTS (SELECT 1 FROM task t \
+           JOIN obligation o ON o.task = t.id AND o.clock = reminder.clock AND o.agency = reminder.agency \
+           WHERE t.id = reminder.task AND t.held = '' AND o.ended_at IS NULL AND o.arming = reminder.arming AND CASE \
+             WHEN reminder.rule = 'trang-thai' AND reminder.step = 'cho-xac-nhan' THEN t.state = 'submitted' \
+             WHEN reminder.rule = 'trang-thai' THEN t.state = 'returned' \
+             ELSE t.state IN ('not_received', 'not_started', 'in_progress', 'extension_requested') END)",
+    )
+    .bind(id)
+    .bind(now.as_millisecond())
+    .bind(unknown)
+    .execute(&mut *tx)
+    .await?;
+    let (state, reason) = if unknown { ("unknown", "answer_lost") } else { ("suppressed", "changed") };
+    sqlx::query(
+        "UPDATE reminder SET state = $2, reason = $3, changed_at = $4 WHERE message = $1 AND state = 'in_message'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,461 @@
+//! The planner's side of the ledger: tasks in, plans out, one transaction a batch.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    SqliteStore,
+    register::file_notices,
+    rows::{damaged, date, ids, instant, instant_opt, time, word},
+};
+use crate::{
+    clock::millis,
+    planning::{
+        ledger::{FiledKey, Ledger, LedgerEntry, ReminderKey, ReminderState},
+        plan::StepsKnown,
+        rules::{Audience, ChannelKind},
+        task::{
+            AgencyFacts, AgencyId, ArmedBy, Block, Clock, Deadline, Obligation, PersonId, ReminderId, Role, Secrecy,
+            Task, TaskId, TaskState, Urgency,
+        },
+    },
+    store::{
+        Result,
+        ledger::{Planned, PlanningStore, Saved, TaskRecord},
+    },
+};
+
+const DUE: &str = "SELECT id FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
+                   ORDER BY next_look_at LIMIT $2";
+
+#[async_trait]
+impl PlanningStore for SqliteStore {
+    async fn due_tasks(&self, now: Timestamp, limit: u32) -> Result<Vec<TaskRecord>> {
+        let found: Vec<i64> =
+            sqlx::query_scalar(DUE).bind(now.as_millisecond()).bind(limit).fetch_all(self.reading()).await?;
+        load(self.reading(), &found).await
+    }
+
+    async fn open_tasks(&self, after: TaskId, limit: u32) -> Result<Vec<TaskRecord>> {
+        let found: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM task WHERE id > $1 AND next_look_at IS NOT NULL ORDER BY id LIMIT $2")
+                .bind(after.0)
+                .bind(limit)
+                .fetch_all(self.reading())
+                .await?;
+        load(self.reading(), &found).await
+    }
+
+    async fn tasks(&self, wanted: &[TaskId]) -> Result<Vec<TaskRecord>> {
+        let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
+        load(self.reading(), &wanted).await
+    }
+
+    async fn task_by_code(&self, code: &str) -> Result<Option<TaskId>> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM task WHERE code = $1").bind(code).fetch_optional(self.reading()).await?;
+        Ok(found.map(TaskId))
+    }
+
+    async fn next_look(&self) -> Result<Option<Timestamp>> {
+        let at: Option<i64> = sqlx::query_scalar(
+            "SELECT next_look_at FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL \
+             ORDER BY next_look_at LIMIT 1",
+        )
+        .fetch_optional(self.reading())
+        .await?;
+        Ok(at.map(millis))
+    }
+
+    async fn next_move(&self) -> Result<Option<Timestamp>> {
+        let at: Option<i64> = sqlx::query_scalar(
+            "SELECT min(at) FROM (SELECT min(not_before) AS at FROM reminder WHERE state = 'planned' \
+             UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending')",
+        )
+        .fetch_one(self.reading())
+        .await?;
+        Ok(at.map(millis))
+    }
+
+    async fn save_plans(&self, now: Timestamp, plans: Vec<Planned>) -> Result<Saved> {
+        let mut tx = self.begin().await?;
+        let mut saved = Saved::default();
+        let looks: Vec<_> = plans
+            .iter()
+            .map(|p| {
+                let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+                json!([p.task.0, ms(p.read_next_look), ms(p.plan.next_look), p.state.as_str()])
+            })
+            .collect();
+        // What changed since it was read keeps its own next look and is planned again from there.
+        let kept: Vec<i64> = sqlx::query_scalar(
+            "UPDATE task SET next_look_at = j.next FROM (SELECT value->>0 AS id, value->>1 AS read, value->>2 AS next, \
+             value->>3 AS state FROM json_each($1)) AS j \
+             WHERE task.id = j.id AND task.next_look_at IS j.read AND task.state = j.state AND task.held = '' \
+             RETURNING task.id",
+        )
+        .bind(serde_json::Value::from(looks).to_string())
+        .fetch_all(&mut *tx)
+        .await?;
+        let kept: std::collections::HashSet<i64> = kept.into_iter().collect();
+        saved.changed = (plans.len() - kept.len()) as u64;
+        let plans: Vec<Planned> = plans.into_iter().filter(|p| kept.contains(&p.task.0)).collect();
+
+        insert_reminders(&mut tx, now, &plans, &mut saved).await?;
+        displace(&mut tx, now, &plans, &mut saved).await?;
+        for planned in &plans {
+            for binding in &planned.plan.bindings {
+                sqlx::query(
+                    "UPDATE obligation SET rule = $4, rule_since = $5 WHERE task = $1 AND clock = $2 AND agency = $3",
+                )
+                .bind(planned.task.0)
+                .bind(binding.clock.as_str())
+                .bind(binding.agency.0)
+                .bind(&binding.rule)
+                .bind(binding.since.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            }
+        }
+        let notices: Vec<_> = plans.into_iter().flat_map(|p| p.notices).collect();
+        if !notices.is_empty() {
+            saved.filed = file_notices(&mut tx, &notices, now)
+                .await?
+                .into_iter()
+                .filter(|f| f.new)
+                .map(|f| (f.year, f.number))
+                .collect();
+        }
+        tx.commit().await?;
+        Ok(saved)
+    }
+
+    async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE task SET next_look_at = $2 WHERE next_look_at IS NOT NULL AND id IN (SELECT value FROM json_each($1))")
+            .bind(ids(tasks.iter().map(|id| id.0)))
+            .bind(to.as_millisecond())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn look_at_all(&self, now: Timestamp) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query("UPDATE task SET next_look_at = $1 WHERE next_look_at > $1")
+            .bind(now.as_millisecond())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn steps_known(&self) -> Result<(StepsKnown, Vec<(String, String, String)>)> {
+        let rows =
+            sqlx::query("SELECT rule, step, definition, since FROM step_known").fetch_all(self.reading()).await?;
+        let mut known = StepsKnown::new();
+        let mut definitions = Vec::new();
+        for row in rows {
+            let (rule, step): (String, String) = (row.try_get("rule")?, row.try_get("step")?);
+            known.insert((rule.clone(), step.clone()), instant(&row, "since")?);
+            definitions.push((rule, step, row.try_get("definition")?));
+        }
+        Ok((known, definitions))
+    }
+
+    async fn accept_steps(&self, steps: &[(String, String, String, Timestamp)]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (rule, step, definition, since) in steps {
+            sqlx::query(
+                "INSERT INTO step_known(rule, step, definition, since) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT(rule, step) DO UPDATE SET definition = excluded.definition, since = excluded.since",
+            )
+            .bind(rule)
+            .bind(step)
+            .bind(definition)
+            .bind(since.as_millisecond())
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn mark(&self, name: &str) -> Result<Option<i64>> {
+        Ok(sqlx::query_scalar("SELECT value FROM mark WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.reading())
+            .await?)
+    }
+
+    async fn set_mark(&self, name: &str, value: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO mark(name, value) VALUES ($1, $2) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn clear_mark(&self, name: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM mark WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn insert_reminders(
+    tx: &mut SqliteConnection,
+    now: Timestamp,
+    plans: &[Planned],
+    saved: &mut Saved,
+) -> Result<()> {
+    let mut rows = Vec::new();
+    let mut row = |task: TaskId,
+                   key: &ReminderKey,
+                   urging,
+                   due_at: Timestamp,
+                   not_before: Timestamp,
+                   state: ReminderState,
+                   reason: &str| {
+        rows.push(json!([
+            task.0,
+            key.clock.as_str(),
+            key.arming,
+            key.rule,
+            key.step,
+            key.occurrence,
+            key.agency.0,
+            key.audience.to_string(),
+            key.channel.as_str(),
+            u8::from(urging),
+            due_at.as_millisecond(),
+            not_before.as_millisecond(),
+            state.as_str(),
+            reason
+        ]));
+    };
+    for planned in plans {
+        for due in &planned.plan.due {
+            row(planned.task, &due.key, due.urging, due.due_at, due.send_at, ReminderState::Planned, "");
+            saved.planned += 1;
+        }
+        for skipped in &planned.plan.skipped {
+            let because = skipped.because.as_str();
+            row(
+                planned.task,
+                &skipped.key,
+                skipped.urging,
+                skipped.due_at,
+                skipped.due_at,
+                ReminderState::Superseded,
+                because,
+            );
+            saved.superseded += 1;
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // One statement a batch: a round trip a row would be most of the pass. What a pause had silenced may speak again
+    // once the task came back; everything else that is on record stays as it is.
+    sqlx::query(
+        "INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
+         not_before, state, reason, created_at, changed_at) \
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
+         value->>9, value->>10, value->>11, value->>12, value->>13, $2, $2 FROM json_each($1) WHERE true \
+         ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
+         state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, message = NULL, \
+         changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
+         AND reminder.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') \
+         AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task)",
+    )
+    .bind(serde_json::Value::from(rows).to_string())
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn displace(tx: &mut SqliteConnection, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
+    let rows: Vec<_> =
+        plans.iter().flat_map(|p| &p.plan.displaced).map(|d| json!([d.entry.id.0, d.because.as_str()])).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // A message that is being sent is left to its gate; only what still waits is displaced.
+    let displaced: Vec<Option<i64>> = sqlx::query_scalar(
+        "UPDATE reminder SET state = 'superseded', reason = j.reason, changed_at = $2 \
+         FROM (SELECT value->>0 AS id, value->>1 AS reason FROM json_each($1)) AS j \
+         WHERE reminder.id = j.id AND (reminder.state = 'planned' OR (reminder.state = 'in_message' AND EXISTS \
+         (SELECT 1 FROM message m WHERE m.id = reminder.message AND m.state = 'pending' AND m.bytes IS NULL))) \
+         RETURNING reminder.message",
+    )
+    .bind(serde_json::Value::from(rows).to_string())
+    .bind(now.as_millisecond())
+    .fetch_all(&mut *tx)
+    .await?;
+    saved.superseded += displaced.len() as u64;
+    let emptied = ids(displaced.into_iter().flatten());
+    sqlx::query(
+        "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
+         WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
+         (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
+    )
+    .bind(emptied)
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Reads tasks whole, in the order of `wanted`.
+async fn load(pool: &SqlitePool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One read transaction, so that a task and its ledger are of one moment.
+    let mut tx = pool.begin().await?;
+    let list = ids(wanted.iter().copied());
+    let rows = sqlx::query(
+        "SELECT t.id, t.code, t.state, t.state_since, t.state_count, t.resumed_at, t.urgency, t.secrecy, t.assigner, \
+         t.assigner_block, t.field, t.priority, t.known_at, t.held, t.handler, t.monitor, t.next_look_at, \
+         coalesce(d.kind, '') AS document_kind \
+         FROM task t LEFT JOIN document d ON d.id = t.document WHERE t.id IN (SELECT value FROM json_each($1))",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut found: HashMap<i64, TaskRecord> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        found.insert(row.try_get("id")?, task(row)?);
+    }
+    let rows = sqlx::query(
+        "SELECT o.*, coalesce(a.code, a.name) AS agency_code, a.name AS agency_name, a.block, a.kind FROM obligation o \
+         JOIN agency a ON a.id = o.agency WHERE o.task IN (SELECT value FROM json_each($1)) \
+         ORDER BY o.task, o.role = 'coordinator', o.clock, o.agency",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        if let Some(record) = found.get_mut(&row.try_get::<i64, _>("task")?) {
+            record.task.obligations.push(obligation(row)?);
+        }
+    }
+    // What fell silent with a state the task has left since is as if it had not been planned: coming back counts as
+    // late entry, and the step it was may be the most severe one.
+    let rows = sqlx::query(
+        "SELECT r.id, r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, r.audience, r.channel, r.urging, \
+         r.due_at, r.state FROM reminder r JOIN task t ON t.id = r.task \
+         WHERE r.task IN (SELECT value FROM json_each($1)) AND NOT (r.state = 'suppressed' AND r.changed_at <= t.resumed_at \
+         AND r.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') AND t.resumed_at IS NOT NULL) ORDER BY r.id",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        if let Some(record) = found.get_mut(&row.try_get::<i64, _>("task")?) {
+            record.ledger.reminders.push(LedgerEntry {
+                id: ReminderId(row.try_get("id")?),
+                key: reminder_key(row)?,
+                due_at: instant(row, "due_at")?,
+                urging: row.try_get("urging")?,
+                state: word(row, "state", ReminderState::from_word)?,
+            });
+        }
+    }
+    let rows = sqlx::query(
+        "SELECT task, clock, arming, agency, rule, step, occurrence FROM notice WHERE task IN (SELECT value FROM json_each($1))",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        if let Some(record) = found.get_mut(&row.try_get::<i64, _>("task")?) {
+            record.ledger.filed.push(FiledKey {
+                clock: word(row, "clock", Clock::from_word)?,
+                arming: row.try_get("arming")?,
+                agency: AgencyId(row.try_get("agency")?),
+                rule: row.try_get("rule")?,
+                step: row.try_get("step")?,
+                occurrence: row.try_get("occurrence")?,
+            });
+        }
+    }
+    Ok(wanted.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+fn task(row: &SqliteRow) -> Result<TaskRecord> {
+    Ok(TaskRecord {
+        task: Task {
+            id: TaskId(row.try_get("id")?),
+            code: row.try_get("code")?,
+            state: word(row, "state", TaskState::from_word)?,
+            state_since: instant(row, "state_since")?,
+            resumed_at: instant_opt(row, "resumed_at")?,
+            state_count: row.try_get("state_count")?,
+            urgency: word(row, "urgency", Urgency::from_word)?,
+            secrecy: word(row, "secrecy", Secrecy::from_word)?,
+            assigner: row.try_get("assigner")?,
+            assigner_block: word(row, "assigner_block", Block::from_word)?,
+            document_kind: row.try_get("document_kind")?,
+            field: row.try_get("field")?,
+            priority: row.try_get("priority")?,
+            known_at: instant(row, "known_at")?,
+            held: !row.try_get::<&str, _>("held")?.is_empty(),
+            obligations: Vec::new(),
+        },
+        ledger: Ledger::default(),
+        handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
+        monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
+        next_look_at: instant_opt(row, "next_look_at")?,
+    })
+}
+
+fn obligation(row: &SqliteRow) -> Result<Obligation> {
+    let bound: Option<String> = row.try_get("rule")?;
+    let since = instant_opt(row, "rule_since")?;
+    Ok(Obligation {
+        role: word(row, "role", Role::from_word)?,
+        agency: AgencyFacts {
+            id: AgencyId(row.try_get("agency")?),
+            code: row.try_get("agency_code")?,
+            name: row.try_get("agency_name")?,
+            block: word(row, "block", Block::from_word)?,
+            kind: row.try_get("kind")?,
+        },
+        clock: word(row, "clock", Clock::from_word)?,
+        deadline: date(row, "due_date")?
+            .map(|date| Ok::<_, crate::store::StoreError>(Deadline { date, time: time(row, "due_time")? }))
+            .transpose()?,
+        arming: row.try_get("arming")?,
+        armed_at: instant(row, "armed_at")?,
+        armed_by: word(row, "armed_by", ArmedBy::from_word)?,
+        overdue_from: date(row, "overdue_from")?,
+        bound: bound.zip(since),
+        acknowledged_until: instant_opt(row, "acknowledged_until")?,
+        ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
+    })
+}
+
+/// The key columns of a reminder.
+pub(super) fn reminder_key(row: &SqliteRow) -> Result<ReminderKey> {
+    let audience: &str = row.try_get("audience")?;
+    Ok(ReminderKey {
+        clock: word(row, "clock", Clock::from_word)?,
+        arming: row.try_get("arming")?,
+        rule: row.try_get("rule")?,
+        step: row.try_get("step")?,
+        occurrence: row.try_get("occurrence")?,
+        agency: AgencyId(row.try_get("agency")?),
+        audience: Audience::from_word(audience).ok_or_else(|| damaged("reminder.audience", audience))?,
+        channel: word(row, "channel", ChannelKind::from_word)?,
+    })
+}

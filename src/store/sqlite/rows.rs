@@ -1,0 +1,53 @@
+//! Reading columns into the domain's types. A value this program does not write is damage, and named as such.
+
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+};
+use sqlx::{Row, sqlite::SqliteRow};
+
+use crate::{
+    clock::millis,
+    store::{Result, StoreError},
+};
+
+/// A column's text read by one of the `from_word` functions.
+pub(super) fn word<T>(row: &SqliteRow, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T> {
+    let text: &str = row.try_get(column)?;
+    read(text).ok_or_else(|| damaged(column, text))
+}
+
+/// An optional ISO date.
+pub(super) fn date(row: &SqliteRow, column: &'static str) -> Result<Option<Date>> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(|_| damaged(column, text))).transpose()
+}
+
+/// An optional ISO time of day.
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Option<Time>> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(|_| damaged(column, text))).transpose()
+}
+
+/// An instant in unix milliseconds.
+pub(super) fn instant(row: &SqliteRow, column: &'static str) -> Result<Timestamp> {
+    Ok(millis(row.try_get(column)?))
+}
+
+/// An optional instant.
+pub(super) fn instant_opt(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(millis))
+}
+
+/// A column outside its words. The value is named only where it cannot be content: words and dates are ours.
+pub(super) fn damaged(column: &'static str, value: &str) -> StoreError {
+    StoreError::Damaged {
+        table: column,
+        what: format!("`{}` is not a value of this column", value.chars().take(40).collect::<String>()),
+    }
+}
+
+/// A JSON array of numbers, for `json_each`: SQLite has no array parameters.
+pub(super) fn ids(ids: impl IntoIterator<Item = i64>) -> String {
+    serde_json::Value::from(ids.into_iter().collect::<Vec<i64>>()).to_string()
+}

@@ -1,0 +1,75 @@
+//! `cargo bench`: what the program costs, as a table of what, figure and how it was measured. Never a test: a slow
+//! machine fails nothing here.
+
+mod child;
+mod large;
+mod meter;
+mod office;
+mod sending;
+#[path = "../sink/mod.rs"]
+#[expect(clippy::unwrap_used, reason = "written for the tests")]
+mod sink;
+
+use std::cell::OnceCell;
+
+use dondoc::planning::calendar::WorkCalendar;
+use jiff::{
+    civil::{Weekday, date},
+    tz::TimeZone,
+};
+
+use meter::{Row, cpu_of, table};
+
+/// Measures something and says so in rows of the table.
+type Case = fn(&World) -> Vec<Row>;
+
+/// What several cases need and is made once.
+#[derive(Default)]
+struct World {
+    large: OnceCell<large::Large>,
+}
+
+impl World {
+    fn large(&self) -> &large::Large {
+        self.large.get_or_init(large::Large::new)
+    }
+}
+
+fn main() {
+    // `cargo bench` hands over `--bench`, and any words the caller typed: only the cases that hold them are run.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    // In this order: the daemon comes last, because it sends what the others look ahead to.
+    let cases: [(&str, Case); 6] = [
+        ("calendar", calendar),
+        ("sending", sending::sending),
+        ("import", large::import),
+        ("plan", large::look_ahead),
+        ("planner", large::planner),
+        ("idle", large::idle),
+    ];
+    let world = World::default();
+    let rows = cases
+        .into_iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())))
+        .flat_map(|(_, case)| case(&world));
+    table(rows.collect());
+}
+
+/// Working days there and back: the arithmetic under every step of every rule.
+fn calendar(_: &World) -> Vec<Row> {
+    const TIMES: u32 = 100_000;
+    let week = [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday];
+    let calendar = WorkCalendar::new(TimeZone::UTC, &[2025, 2026, 2027], &week, []);
+    let start = date(2026, 3, 2);
+    let (cpu, ()) = cpu_of(|| {
+        for n in 0..TIMES {
+            let there = calendar.add_working(std::hint::black_box(start), (n % 60) as i32);
+            std::hint::black_box(there.is_ok());
+        }
+    });
+    vec![Row {
+        what: "calendar: add up to 59 working days".into(),
+        figure: format!("{:.0} ns", cpu.as_nanos() as f64 / f64::from(TIMES)),
+        how: format!("CPU time of {TIMES} calls"),
+    }]
+}

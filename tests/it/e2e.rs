@@ -1,0 +1,8 @@
+//! The built binary against the world: a relay, a Zalo receiver, a folder of its own, and days that pass.
+//!
+//! Nothing in the binary helps these tests. Its time is moved from outside by libfaketime (Debian package `faketime`), for
+//! the wall and the boot clock alike: what it lives through is a machine on which time passes. Without that library the
+//! tests say so and are left out, unless `DONDOC_FULL` asks for all: then they fail.
+
+mod days;
+mod world;
