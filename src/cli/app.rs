@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::{
     check,
-    context::{Context, Exit, exit},
+    context::{Context, Exit, WrongCall, exit},
     demo, explain, import, logging, notice, outbox,
     ownership::{Reach, step_down},
     plan, register, run, status, task,
@@ -81,12 +81,18 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => match error.downcast_ref::<Exit>() {
             Some(Exit(code)) => ExitCode::from(*code),
+            // `dondoc explain … | head`: whoever reads has enough.
+            None if broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
                 eprintln!("dondoc: {error:#}");
-                ExitCode::from(exit::FAILED)
+                ExitCode::from(if error.is::<WrongCall>() { exit::USAGE } else { exit::FAILED })
             }
         },
     }
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
@@ -98,6 +104,9 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
     {
         let reach = if matches!(command, Command::Run(_)) { Reach::AsOwner } else { Reach::AsRoot };
         step_down(&Context::database(&settings), reach)?;
+    }
+    if matches!(command, Command::Run(_)) {
+        run::one_heap();
     }
     let runtime = match command {
         // An idle daemon of a few connections needs no thread a core; one command needs none at all.

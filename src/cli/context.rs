@@ -11,7 +11,12 @@ use jiff::Timestamp;
 
 use crate::{
     clock::Clock,
-    config::{load::OfficeFiles, load::load_all, problem::Problems, settings::Settings},
+    config::{
+        load::{OfficeFiles, load_all},
+        problem::Problems,
+        settings::Settings,
+        settings_file::{environment, load_settings},
+    },
     engine::policy::Policy,
     message::texts::Texts,
     store::sqlite::SqliteStore,
@@ -34,6 +39,11 @@ pub mod exit {
 #[error("exit {0}")]
 pub struct Exit(pub u8);
 
+/// A call that is wrong in a way that only the command itself can see: exit code 2, like a flag that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongCall(pub String);
+
 /// What stands behind every command.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -50,13 +60,24 @@ impl Context {
 
     /// Settings, rules and calendar; faults go to stderr and end the command with exit code 2.
     pub fn office(&self) -> anyhow::Result<OfficeFiles> {
-        match load_all(&self.config, crate::config::settings_file::environment()) {
+        match load_all(&self.config, environment()) {
             Ok((office, warnings)) => {
                 for warning in warnings.iter() {
                     tracing::warn!("{}", one_line(warning));
                 }
                 Ok(office)
             }
+            Err(faults) => {
+                show_faults(&faults);
+                Err(Exit(exit::USAGE).into())
+            }
+        }
+    }
+
+    /// The settings alone, for what must answer even while the rules are at fault.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        match load_settings(&self.config, environment()) {
+            Ok((settings, _)) => Ok(settings),
             Err(faults) => {
                 show_faults(&faults);
                 Err(Exit(exit::USAGE).into())
@@ -127,7 +148,7 @@ pub fn show_faults(faults: &Problems) {
     let mut err = std::io::stderr();
     let terminal = err.is_terminal();
     // A closed stderr is nobody's to tell.
-    let _ = write!(err, "{}", faults.render(terminal));
+    let _ = writeln!(err, "{}", faults.render(terminal).trim_end());
 }
 
 fn one_line(problem: &crate::config::problem::Problem) -> String {
@@ -142,13 +163,18 @@ pub fn read_moment(text: &str, calendar: &crate::planning::calendar::WorkCalenda
         return Ok(calendar.instant(moment.date(), moment.time()));
     }
     let day: jiff::civil::Date =
-        text.parse().with_context(|| format!("`{text}` is not a day: write 2026-12-10 or 2026-12-10T08:00"))?;
+        text.parse().map_err(|_| WrongCall(format!("`{text}` is not a day: write 2026-12-10 or 2026-12-10T08:00")))?;
     Ok(calendar.instant(day, jiff::civil::Time::midnight()))
 }
 
 /// An instant as JSON shows it: local with its offset.
 pub fn stamp(at: Timestamp, calendar: &crate::planning::calendar::WorkCalendar) -> String {
-    at.to_zoned(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    stamp_in(at, calendar.zone())
+}
+
+/// [`stamp`], by a zone alone.
+pub fn stamp_in(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 /// An instant as people read it: `15/12/2026 08:00`.

@@ -7,13 +7,12 @@ use serde_json::{Value, json};
 
 use super::context::{Context, exit, read_moment, stamp, told};
 use crate::{
-    engine::policy::Policy,
+    engine::{arithmetic::arithmetic, policy::Policy},
     message::words,
     planning::{
-        calendar::DayKind,
         ledger::ReminderState,
         plan::{CONFIRM_STEP, STATE_RULE, ladder},
-        rules::{Filing, Offset, Step, Unit},
+        rules::{Filing, Step},
         task::{Obligation, Role},
     },
     store::ledger::{PlanningStore, ReadingStore, StoryRow, TaskRecord, TaskTexts},
@@ -78,48 +77,6 @@ fn lead(record: &TaskRecord) -> Option<&Obligation> {
 /// A step as its rule stands now.
 fn step_of<'a>(policy: &'a Policy, rule: &str, step: &str) -> Option<&'a Step> {
     policy.rules.rules.iter().find(|r| r.id == rule)?.steps.iter().find(|s| s.id == step)
-}
-
-/// `5 ngày làm việc`
-fn span(offset: Offset) -> String {
-    let unit = match offset.unit {
-        Unit::WorkingDays => "ngày làm việc",
-        Unit::Days => "ngày",
-        Unit::Hours => "giờ",
-    };
-    format!("{} {unit}", offset.n.unsigned_abs())
-}
-
-/// How an occurrence's instant came about: `1 ngày làm việc sau 23/11/2026 (nghỉ 24/11)`.
-fn arithmetic(policy: &Policy, obligation: &Obligation, step: &Step, occurrence: u32, at: Timestamp) -> String {
-    let calendar = &policy.calendar;
-    let Some(deadline) = obligation.deadline else { return String::new() };
-    let Ok(effective) = calendar.effective(deadline) else { return String::new() };
-    let day = calendar.date_of(at);
-    let from = effective.strftime("%d/%m/%Y");
-    let mut text = match (step.due.n, step.due.unit) {
-        (0, _) => format!("đúng hạn {from}"),
-        (n, Unit::Hours) => format!("{} {} giờ hạn, {from}", span(step.due), if n < 0 { "trước" } else { "sau" }),
-        (n, _) => format!("{} {} {from}", span(step.due), if n < 0 { "trước" } else { "sau" }),
-    };
-    if occurrence > 1
-        && let Some(repeat) = step.repeat
-    {
-        text.push_str(&format!(", thêm {} × {}", occurrence - 1, span(repeat.every)));
-    }
-    let repeats_by_working_days = occurrence > 1 && step.repeat.is_some_and(|r| r.every.unit == Unit::WorkingDays);
-    if step.due.unit == Unit::WorkingDays || repeats_by_working_days {
-        let (from, to) = if day < effective { (day, effective) } else { (effective, day) };
-        let off: Vec<String> = calendar
-            .specials()
-            .filter(|d| d.kind == DayKind::Off && from <= d.date && d.date <= to)
-            .map(|d| d.date.strftime("%d/%m").to_string())
-            .collect();
-        if !off.is_empty() {
-            text.push_str(&format!(" (nghỉ {})", off.join(", ")));
-        }
-    }
-    text
 }
 
 fn lines(policy: &Policy, record: &TaskRecord, story: &[StoryRow], now: Timestamp) -> Vec<Line> {

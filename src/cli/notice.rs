@@ -117,9 +117,11 @@ async fn list(call: NoticeCall<'_>, task: Option<&str>, out: &mut (dyn Write + S
     for line in &lines {
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         let withdrawn = if line["withdrawn"] == true { "đã rút" } else { "" };
-        table.add_row([text("number"), text("task"), text("agency"), text("step"), text("filed_at"), withdrawn]);
+        let filed = text("filed_at").parse::<Timestamp>().map(|at| at.to_zoned(call.zone.clone()));
+        let filed = filed.map_or_else(|_| String::new(), |at| at.strftime("%d/%m/%Y %H:%M").to_string());
+        table.add_row([text("number"), text("task"), text("agency"), text("step"), &filed, withdrawn]);
     }
-    writeln!(out, "{table}")?;
+    writeln!(out, "{}", table.trim_fmt())?;
     Ok(0)
 }
 

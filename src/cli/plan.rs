@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     io::{BufWriter, Write},
+    sync::Arc,
 };
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::context::{Context, exit, read_moment, stamp, told};
+use super::context::{Context, WrongCall, exit, read_moment, stamp, told};
 use crate::{
     config::rules_file::{RulesContext, load_rules},
     engine::{
@@ -22,7 +23,7 @@ use crate::{
         rules::ChannelKind,
         task::{Clock, Role, TaskId},
     },
-    store::ledger::{PlanningStore, ReadingStore},
+    store::ledger::{PlanningStore, ReadingStore, TaskRecord},
 };
 
 /// Tasks read at once.
@@ -67,23 +68,37 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         Some(text) => read_moment(text, &policy.calendar)?,
         None => from + (7 * 24).hours(),
     };
-    anyhow::ensure!(from < until, "--until lies before --from");
+    if from >= until {
+        return Err(WrongCall("--until lies before --from".to_owned()).into());
+    }
 
-    let known = known_directory(store.directory().await?, &policy);
+    let policy = Arc::new(policy);
+    let known = Arc::new(known_directory(store.directory().await?, &policy));
     let total = store.counts().await?.open_tasks;
     let bar = super::progress(context.terminal(), total.max(0) as u64, "nhiệm vụ");
-    let mut foresight = Foresight::default();
+    // Looking ahead costs as much as reading: it goes on beside it, a few batches behind at most.
+    let (batches, received) = std::sync::mpsc::sync_channel::<Vec<TaskRecord>>(4);
+    let (ahead, directory, start) = (policy.clone(), known.clone(), now.min(from));
+    let looking = std::thread::spawn(move || {
+        let mut foresight = Foresight::default();
+        for record in received.into_iter().flatten() {
+            // What is due now is part of the answer: it goes out with the first pass.
+            foresight.add(&ahead, &directory, &record, start, until, None);
+        }
+        foresight
+    });
     let mut after = TaskId(0);
     loop {
         let batch = store.open_tasks(after, BATCH).await?;
         let Some(last) = batch.last() else { break };
         after = last.task.id;
-        for record in &batch {
-            // What is due now is part of the answer: it goes out with the first pass.
-            foresight.add(&policy, &known, record, now.min(from), until, None);
-        }
         bar.inc(batch.len() as u64);
+        if batches.send(batch).is_err() {
+            break;
+        }
     }
+    drop(batches);
+    let foresight = looking.join().map_err(|_| anyhow::anyhow!("looking ahead panicked: a fault of this program"))?;
     bar.finish_and_clear();
     for (task, uncovered) in foresight.uncovered.iter().take(5) {
         eprintln!("{task}: {uncovered}");
@@ -187,7 +202,7 @@ fn as_json(
 const HEADS: [&str; 8] = ["Gửi lúc", "Thư", "Nhiệm vụ", "Bước", "Gửi tới", "Kênh", "Địa chỉ", "Ghi chú"];
 
 fn cells(e: &ForeseenEvent, calendar: &WorkCalendar) -> [String; 8] {
-    let step = if e.occurrence > 1 { format!("{} (lần {})", e.step, e.occurrence) } else { e.step.clone() };
+    let step = if e.occurrence > 1 { format!("{} (lần {})", e.step, e.occurrence) } else { e.step.to_string() };
     let note = match (e.notice, e.address.is_empty(), e.deferred_by) {
         (true, ..) => "lập phiếu báo".to_owned(),
         (_, true, _) => "không có ai nhận được".to_owned(),
@@ -199,11 +214,11 @@ fn cells(e: &ForeseenEvent, calendar: &WorkCalendar) -> [String; 8] {
     [
         told(e.send_at, calendar),
         if e.message > 0 { format!("m{}", e.message) } else { String::new() },
-        e.task.clone(),
+        e.task.to_string(),
         step,
         audience.unwrap_or_default(),
         e.channel.map(|c| crate::message::words::form(c.as_str())).unwrap_or_default(),
-        e.address.clone(),
+        e.address.to_string(),
         note,
     ]
 }

@@ -2,17 +2,16 @@
 
 use std::io::Write;
 
-use jiff::ToSpan;
+use jiff::{ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::context::{Context, exit, stamp, told};
+use super::context::{Context, exit, stamp_in};
 use crate::{
     channel::breaker::State,
     clock::millis,
     config::settings::Settings,
     doorbell,
     engine::{Engine, LAST_PASS},
-    planning::calendar::WorkCalendar,
     store::{
         Store,
         ledger::{PlanningStore, ReadingStore},
@@ -22,8 +21,8 @@ use crate::{
 /// A daemon whose last pass is older than this is not ready, whatever it says.
 const STALE_MINUTES: i64 = 5;
 
-/// What the running daemon adds to what the database shows.
-pub fn answer(engine: &Engine) -> String {
+/// What the running daemon adds to what the database shows. `reloaded`: how the last reload ended, if there was one.
+pub fn answer(engine: &Engine, reloaded: Option<bool>) -> String {
     let channels: serde_json::Map<String, Value> = engine
         .breakers()
         .into_iter()
@@ -40,26 +39,32 @@ pub fn answer(engine: &Engine) -> String {
             (kind.to_string(), value)
         })
         .collect();
-    json!({ "channels": channels, "pid": std::process::id() }).to_string()
+    let reload = reloaded.map(|taken| if taken { "taken" } else { "refused" });
+    json!({ "channels": channels, "reload": reload, "pid": std::process::id() }).to_string()
 }
 
 /// Runs the command.
 pub async fn run(context: &Context) -> anyhow::Result<u8> {
-    let office = context.office()?;
-    let store = context.store(&office.settings).await?;
-    let status = gather(&*store, &office.settings, &office.calendar.calendar, context).await?;
+    // Not the rules: while they are at fault the daemon goes on by the last good ones, and that must be seen.
+    let settings = context.settings()?;
+    let store = context.store(&settings).await?;
+    let zone = &settings.office.time_zone;
+    let status = gather(&*store, &settings, zone, context).await?;
     let unreachable = store.unreachable().await?;
     store.close().await;
     let mut out = std::io::stdout().lock();
     if context.json {
         writeln!(out, "{status}")?;
     } else {
-        let calendar = &office.calendar.calendar;
         let ready = status["ready"] == true;
         writeln!(out, "{}", if ready { "Dịch vụ đang chạy." } else { "Dịch vụ KHÔNG chạy (hoặc không trả lời)." })?;
+        if status["reload"] == "refused" {
+            writeln!(out, "Lần nạp lại gần nhất bị từ chối, vẫn chạy theo quy tắc cũ: xem lỗi bằng `dondoc check`.")?;
+        }
+        let local = |at: jiff::Timestamp| at.to_zoned(zone.clone()).strftime("%d/%m/%Y %H:%M").to_string();
         let text = |key: &str| {
             let at = status[key].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-            at.map_or_else(|| "chưa có".to_owned(), |at| told(at, calendar))
+            at.map_or_else(|| "chưa có".to_owned(), local)
         };
         writeln!(out, "Lần quét gần nhất: {}; lần xem tới: {}", text("last_scan"), text("next_look"))?;
         writeln!(out, "Nhiệm vụ đang mở: {}; giữ lại chờ sửa: {}", status["open_tasks"], status["held_tasks"])?;
@@ -92,7 +97,7 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
                 out,
                 "Không liên hệ được: {agency}, {audience} ({}): {why}, từ {}",
                 crate::message::words::form(channel),
-                told(*since, calendar)
+                local(*since)
             )?;
         }
         if unreachable.len() > 20 {
@@ -102,12 +107,7 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
     Ok(if status["ready"] == true { exit::DONE } else { exit::NEEDS_A_PERSON })
 }
 
-async fn gather(
-    store: &dyn Store,
-    settings: &Settings,
-    calendar: &WorkCalendar,
-    context: &Context,
-) -> anyhow::Result<Value> {
+async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context: &Context) -> anyhow::Result<Value> {
     let counts = ReadingStore::counts(store).await?;
     let last = PlanningStore::mark(store, LAST_PASS).await?.map(millis);
     let database = Context::database(settings);
@@ -118,15 +118,16 @@ async fn gather(
     Ok(json!({
         "ready": live.is_some() && fresh,
         "instance": database.display().to_string(),
-        "last_scan": last.map(|at| stamp(at, calendar)),
+        "last_scan": last.map(|at| stamp_in(at, zone)),
         "open_tasks": counts.open_tasks,
         "held_tasks": counts.held_tasks,
-        "next_look": counts.next_look.map(|at| stamp(at, calendar)),
+        "next_look": counts.next_look.map(|at| stamp_in(at, zone)),
         "backlog": { "email": counts.backlog_email, "zalo": counts.backlog_zalo },
         "dead": counts.dead,
         "unknown": counts.unknown,
         "unreachable": counts.unreachable,
         "channels": live.as_ref().map_or_else(|| json!({}), |live| live["channels"].clone()),
+        "reload": live.as_ref().map_or(Value::Null, |live| live["reload"].clone()),
         "register": { "entries": counts.register_entries, "head": counts.register_head },
         "unwritten_files": counts.unwritten_files,
     }))

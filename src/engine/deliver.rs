@@ -7,24 +7,15 @@ use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use super::{
-    Engine, Event, KnownDirectory, Pass,
-    facts::{Material, letter},
-    gather::look_up,
-    policy::Policy,
+    Engine, Event, Pass,
+    compose::{About, Prepared, Unready, prepare},
 };
 use crate::{
     channel::{Channel, Delivery, Gate, Parcel, breaker, masked},
     clock::Clock,
-    message::{
-        facts::{LetterFacts, Recipient, ZaloRecipient},
-        mime::{self, Envelope},
-        zalo::webhook_body,
-    },
     planning::{
-        directory::TaskPeople,
         outcome::{After, Outcome, after},
         rules::ChannelKind,
     },
@@ -34,8 +25,15 @@ use crate::{
     },
 };
 
-/// Messages claimed together.
+/// Messages claimed together, at most; fewer where few go at once, so that none waits long under its lease.
 const CHUNK: u32 = 200;
+/// Messages claimed for each one that goes at once.
+const CHUNK_PER_CONNECTION: u32 = 10;
+/// How long an outcome that cannot be kept is tried again, a second at first; until then nothing more is claimed.
+const KEEP_WAIT: Duration = Duration::from_secs(30);
+
+/// Reminders in messages claimed together, unless one message has more: what they need is read and held at once.
+const REMINDERS: u32 = 2_000;
 
 /// Longer than every phase of a hand-over together (`delivery.md`: connect, commands, the final dot).
 const LEASE: Duration = Duration::from_secs(30 * 60);
@@ -77,12 +75,15 @@ impl Engine {
     /// Delivers what is pending on one channel until nothing is left, the channel rests, or the service stops.
     pub async fn deliver_on(&self, kind: ChannelKind) -> Result<Round> {
         let mut round = Round::default();
-        let Some(channel) = self.channels.get(&kind) else { return Ok(round) };
+        let Some(channel) = self.channels.get(&kind) else { return self.give_up_channel(kind).await };
+        if self.clock_is_behind() {
+            return Ok(round);
+        }
         while !self.stopping.is_cancelled() {
-            (self.alive)();
             let now = self.clock.now();
+            let at_once = u32::try_from(channel.parallel()).unwrap_or(CHUNK);
             let limit = match self.with_breaker(kind, |breaker| breaker.ask(now)) {
-                breaker::Pass::Go => CHUNK,
+                breaker::Pass::Go => at_once.saturating_mul(CHUNK_PER_CONNECTION).clamp(1, CHUNK),
                 breaker::Pass::Probe => 1,
                 breaker::Pass::Wait(_) => break,
             };
@@ -98,10 +99,52 @@ impl Engine {
                 }
                 continue;
             }
-            self.send(kind, channel, claimed, &mut round).await?;
+            let sent = self.send(kind, channel, claimed, &mut round).await;
+            // A probe that was never tried (its message had changed) must not close the way for the next.
+            self.with_breaker(kind, |breaker| breaker.abandon(self.clock.now()));
+            sent?;
         }
         channel.rest().await;
         Ok(round)
+    }
+
+    /// Messages for a channel that is configured no more: what they carry is bundled anew, for another way.
+    async fn give_up_channel(&self, kind: ChannelKind) -> Result<Round> {
+        let mut round = Round::default();
+        loop {
+            let now = self.clock.now();
+            let heads = self.store.pending(kind, now, CHUNK).await?;
+            let ids: Vec<i64> = heads.iter().map(|head| head.id).collect();
+            let claimed = if ids.is_empty() { Vec::new() } else { self.store.claim(now, now + LEASE, &ids).await? };
+            if claimed.is_empty() {
+                return Ok(round);
+            }
+            tracing::warn!(channel = %kind, messages = claimed.len(), "this channel is not configured: what waits for it goes another way");
+            let outcomes =
+                claimed.iter().map(|m| release(m, Next::Recompose, "the channel is not configured")).collect();
+            self.keep(outcomes).await?;
+            round.again = true;
+        }
+    }
+
+    /// Records outcomes, however long the database takes to take them: one that was lost would be a message that is
+    /// sent twice, or never again. Gives up only when the service stops.
+    async fn keep(&self, outcomes: Vec<Recorded>) -> Result<()> {
+        let mut wait = Duration::from_secs(1);
+        loop {
+            match self.store.record(self.clock.now(), outcomes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) if self.stopping.is_cancelled() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, outcomes = outcomes.len(), "outcomes cannot be kept; nothing more is sent until they are");
+                }
+            }
+            tokio::select! {
+                () = self.stopping.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(KEEP_WAIT);
+        }
     }
 
     fn with_breaker<T>(&self, kind: ChannelKind, act: impl FnOnce(&mut breaker::Breaker) -> T) -> T {
@@ -123,11 +166,9 @@ impl Engine {
                 expired.push(head.id);
                 continue;
             }
-            let at = crate::planning::plan::STATE_AT;
-            match policy.calendar.send_at(now, &policy.named_hours(&head.hours), at) {
-                Ok(leaves) if leaves > now => wait.push((head.id, leaves)),
-                Ok(_) => go.push(head),
-                Err(_) => wait.push((head.id, now + Duration::from_secs(3600))),
+            match policy.may_leave(&head.hours, now) {
+                leaves if leaves > now => wait.push((head.id, leaves)),
+                _ => go.push(head),
             }
         }
         if !expired.is_empty() {
@@ -143,7 +184,14 @@ impl Engine {
         if let Some(suspect) = go.iter().find(|head| head.crashes >= ALONE_AFTER_CRASHES) {
             return Ok(vec![suspect.id]);
         }
-        Ok(go.into_iter().map(|head| head.id).collect())
+        let mut room = REMINDERS;
+        let fits = |head: &PendingHead| {
+            let first = room == REMINDERS;
+            let fits = first || head.reminders <= room;
+            room = room.saturating_sub(head.reminders);
+            fits
+        };
+        Ok(go.into_iter().take_while(fits).map(|head| head.id).collect())
     }
 
     async fn send(
@@ -154,11 +202,18 @@ impl Engine {
         round: &mut Round,
     ) -> Result<()> {
         let policy = self.policy();
-        let known = self.directory().await?;
         let mut tasks: Vec<_> = claimed.iter().flat_map(|message| message.rows.iter().map(|row| row.task)).collect();
         tasks.sort();
         tasks.dedup();
-        let material = self.material(&tasks).await?;
+        let (known, material) = match (self.directory().await, self.material(&tasks).await) {
+            (Ok(known), Ok(material)) => (known, material),
+            (Err(error), _) | (_, Err(error)) => {
+                let at = self.clock.now() + Duration::from_secs(30);
+                self.keep(claimed.iter().map(|m| release(m, hold(m, at), "the database could not be read")).collect())
+                    .await?;
+                return Err(error);
+            }
+        };
         let now = self.clock.now();
         let mut ready = Vec::with_capacity(claimed.len());
         let mut aside = Vec::new();
@@ -171,6 +226,10 @@ impl Engine {
                     round.again = true;
                     aside.push(release(&message, Next::Recompose, "changed before it was composed"));
                 }
+                Err(Unready::Later(why)) => {
+                    tracing::error!(message = message.id, %why, "a message cannot be told; it is tried again in an hour");
+                    aside.push(release(&message, hold(&message, now + Duration::from_secs(3600)), &why));
+                }
                 Err(Unready::Poison(why)) => {
                     tracing::error!(message = message.id, %why, "a message cannot be composed and is dead: see `dondoc outbox list`");
                     aside.push(Recorded {
@@ -182,7 +241,7 @@ impl Engine {
             }
         }
         if !aside.is_empty() {
-            self.store.record(now, aside).await?;
+            self.keep(aside).await?;
         }
         let parallel = channel.parallel().max(1);
         let mut under_way = stream::iter(ready)
@@ -190,7 +249,6 @@ impl Engine {
             .buffer_unordered(parallel);
         let mut failure = None;
         while let Some(done) = under_way.next().await {
-            (self.alive)();
             match done {
                 Ok(came) => {
                     round.sent += u64::from(came.sent);
@@ -211,6 +269,18 @@ impl Engine {
         message: Claimed,
         prepared: Prepared,
     ) -> Result<Came> {
+        // The chunk was claimed a while ago: hours, a breaker and a stop are asked again.
+        let now = self.clock.now();
+        let leaves = self.policy().may_leave(&message.hours, now);
+        let rests = self.with_breaker(kind, |breaker| match breaker.state() {
+            breaker::State::Open { until, .. } => Some(*until),
+            _ => None,
+        });
+        if self.stopping.is_cancelled() || leaves > now || rests.is_some_and(|until| until > now) {
+            let at = rests.unwrap_or(now).max(leaves);
+            self.keep(vec![release(&message, hold(&message, at), "not begun")]).await?;
+            return Ok(Came::default());
+        }
         let gate = LastLook {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -223,22 +293,15 @@ impl Engine {
         let now = self.clock.now();
         let outcome = match (delivery, answer) {
             (Ok(Delivery::Tried(outcome)), _) => outcome,
-            (Ok(Delivery::Stopped), Answer::Stored(GateAnswer::Lost)) => return Ok(Came::default()),
-            (Ok(Delivery::Stopped), Answer::Stored(_)) => {
-                self.with_breaker(kind, |breaker| breaker.abandon(now));
-                self.store
-                    .record(now, vec![release(&message, Next::Recompose, "changed before it was handed over")])
-                    .await?;
+            (Ok(Delivery::Stopped), Answer::Stored(GateAnswer::Changed)) => {
+                self.keep(vec![release(&message, Next::Recompose, "changed before it was handed over")]).await?;
                 return Ok(Came { again: true, ..Came::default() });
             }
+            // Its lease ran out before its turn, the service is stopping, or the database did not answer: it is ours
+            // still where the token says so, and goes back.
             (Ok(Delivery::Stopped), _) => {
-                self.with_breaker(kind, |breaker| breaker.abandon(now));
                 let at = if self.stopping.is_cancelled() { now } else { now + Duration::from_secs(30) };
-                let next = match message.frozen {
-                    Some(_) => Next::Repeat { at },
-                    None => Next::Retry { at, spend: false },
-                };
-                self.store.record(now, vec![release(&message, next, "not handed over")]).await?;
+                self.keep(vec![release(&message, hold(&message, at), "not handed over")]).await?;
                 return Ok(Came::default());
             }
             (Err(_), Answer::Stored(GateAnswer::Go)) => {
@@ -269,10 +332,12 @@ impl Engine {
         let next = match after(&outcome, message.attempts + 1, now, jitter) {
             After::Sent => Next::Sent { day: self.policy().calendar.date_of(now) },
             // What an earlier try may have delivered stays frozen, whatever this one met before the hand-over.
-            After::Retry { at, .. } | After::Breaker { at, .. } if message.frozen.is_some() => Next::Repeat { at },
+            After::Retry { at, spend } if message.frozen.is_some() => Next::Repeat { at, spend },
+            After::Breaker { at, .. } if message.frozen.is_some() => Next::Repeat { at, spend: false },
             After::Retry { at, spend } => Next::Retry { at, spend },
             After::Breaker { at, .. } => Next::Retry { at, spend: false },
-            After::RepeatMarked { at } => Next::Repeat { at },
+            After::RepeatMarked { at } => Next::Repeat { at, spend: true },
+            After::Unknown => Next::Unknown,
             After::DeadRecipient => Next::Dead { fallback: true },
             After::Dead => Next::Dead { fallback: false },
         };
@@ -282,19 +347,15 @@ impl Engine {
             again: matches!(next, Next::Dead { fallback: true }),
         };
         let to = masked(&message.address);
-        self.store
-            .record(
-                now,
-                vec![Recorded {
-                    message: message.id,
-                    token: message.token.clone(),
-                    outcome: outcome.as_str(),
-                    code: outcome.code(),
-                    reply: outcome.reply().to_owned(),
-                    next,
-                }],
-            )
-            .await?;
+        self.keep(vec![Recorded {
+            message: message.id,
+            token: message.token.clone(),
+            outcome: outcome.as_str(),
+            code: outcome.code(),
+            reply: outcome.reply().to_owned(),
+            next,
+        }])
+        .await?;
         if came.sent {
             tracing::info!(message = message.id, channel = %kind, %to, tasks = about.tasks.len(), "sent");
             self.tell(Event::Sent {
@@ -325,6 +386,14 @@ struct Came {
     again: bool,
 }
 
+/// Back to pending, nothing spent: what an earlier try may have delivered keeps its bytes.
+fn hold(message: &Claimed, at: Timestamp) -> Next {
+    match message.frozen {
+        Some(_) => Next::Repeat { at, spend: false },
+        None => Next::Retry { at, spend: false },
+    }
+}
+
 fn release(message: &Claimed, next: Next, why: &str) -> Recorded {
     Recorded {
         message: message.id,
@@ -334,143 +403,6 @@ fn release(message: &Claimed, next: Next, why: &str) -> Recorded {
         reply: why.to_owned(),
         next,
     }
-}
-
-/// What is told of a message: never content of a classified task, for its facts have none.
-struct About {
-    subject: String,
-    tasks: Vec<String>,
-}
-
-struct Prepared {
-    parcel: Parcel,
-    freeze: Freeze,
-    about: About,
-}
-
-enum Unready {
-    /// A task, a deadline or a recipient is not what it was: what is still due is bundled anew.
-    Changed,
-    /// It can never be composed.
-    Poison(String),
-}
-
-/// The message's bytes: composed from what is on record now, or exactly those of an attempt whose answer was lost.
-fn prepare(
-    policy: &Policy,
-    known: &KnownDirectory,
-    material: &Material,
-    message: &Claimed,
-    now: Timestamp,
-) -> std::result::Result<Prepared, Unready> {
-    if message.rows.is_empty() || !message.rows.iter().all(|row| row.is_current()) {
-        return Err(Unready::Changed);
-    }
-    let day = policy.calendar.date_of(now);
-    let mut zalo_to = None;
-    for row in &message.rows {
-        let record = material.records.get(&row.task).ok_or(Unready::Changed)?;
-        let entry = record.ledger.reminders.iter().find(|entry| entry.id == row.reminder).ok_or(Unready::Changed)?;
-        let obligation =
-            record.task.obligations.iter().find(|o| o.clock == entry.key.clock && o.agency.id == entry.key.agency);
-        let people = TaskPeople {
-            role: obligation.ok_or(Unready::Changed)?.role,
-            agency: entry.key.agency,
-            handler: record.handler,
-            monitor: record.monitor,
-            assigner_block: record.task.assigner_block,
-            secrecy: record.task.secrecy,
-        };
-        let reached = look_up(policy, &known.directory, &entry.key, &people, day).map_err(|_| Unready::Changed)?;
-        if reached.address != message.address || record.task.secrecy.is_classified() != message.classified {
-            return Err(Unready::Changed);
-        }
-        zalo_to = reached.person.and_then(|id| known.directory.person(id)).or(zalo_to);
-    }
-    let to: Recipient = serde_json::from_str(&message.recipient).map_err(|error| Unready::Poison(error.to_string()))?;
-    let facts = letter(policy, known, material, message, to, now).ok_or(Unready::Changed)?;
-    let tasks = facts.items.iter().map(|item| item.code.clone()).collect();
-    let (bytes, key, subject) = match &message.frozen {
-        Some(frozen) => (frozen.bytes.clone(), frozen.message_id.clone(), String::new()),
-        None => match message.channel {
-            ChannelKind::Email => email(policy, &facts, message, now)?,
-            ChannelKind::Zalo => zalo(policy, &facts, message, zalo_to)?,
-        },
-    };
-    // Only a repeat is marked; the frozen bytes themselves stay as they were.
-    let wire = match (&message.frozen, message.channel) {
-        (Some(_), ChannelKind::Email) => mime::mark_repeat(&bytes, message.n),
-        _ => bytes.clone(),
-    };
-    Ok(Prepared {
-        parcel: Parcel {
-            id: message.id,
-            address: message.address.clone(),
-            bytes: wire,
-            key: key.clone(),
-            attempt: if message.frozen.is_some() { message.n } else { 1 },
-        },
-        freeze: Freeze {
-            message: message.id,
-            token: message.token.clone(),
-            bytes,
-            message_id: key,
-            dated_at: now,
-            rows: message.rows.clone(),
-            directory_revision: known.revision,
-        },
-        about: About { subject, tasks },
-    })
-}
-
-/// The domain of the sending address: the right side of every Message-ID.
-fn host(from: &str) -> String {
-    let address = from.rsplit_once('<').map_or(from, |(_, rest)| rest).trim_end_matches('>');
-    address.rsplit_once('@').map_or("localhost", |(_, domain)| domain).trim().to_owned()
-}
-
-fn email(
-    policy: &Policy,
-    facts: &LetterFacts,
-    message: &Claimed,
-    now: Timestamp,
-) -> std::result::Result<(Vec<u8>, String, String), Unready> {
-    let poison = |error: crate::message::texts::TextError| Unready::Poison(error.to_string());
-    let text = policy.texts.email(facts).map_err(poison)?;
-    let host = host(&policy.settings.email.from);
-    let message_id = mime::message_id(Uuid::new_v4(), &host);
-    let envelope = Envelope {
-        from: policy.settings.email.from.clone(),
-        reply_to: policy.settings.email.reply_to.clone(),
-        to: message.address.clone(),
-        to_name: Some(facts.recipient.name.clone()).filter(|name| !name.is_empty()),
-        message_id: message_id.clone(),
-        date: now,
-        zone: policy.calendar.zone().clone(),
-        host,
-        extra_headers: Vec::new(),
-    };
-    let bytes = mime::mime(&text, &envelope).map_err(poison)?;
-    Ok((bytes, message_id, text.subject))
-}
-
-fn zalo(
-    policy: &Policy,
-    facts: &LetterFacts,
-    message: &Claimed,
-    person: Option<&crate::planning::directory::Person>,
-) -> std::result::Result<(Vec<u8>, String, String), Unready> {
-    let poison = |error: crate::message::texts::TextError| Unready::Poison(error.to_string());
-    let text = policy.texts.zalo(facts).map_err(poison)?;
-    // Stable for the message, whatever it is composed from.
-    let delivery = format!("dondoc-{}-{}", message.id, message.token.get(..12).unwrap_or(&message.token));
-    let to = ZaloRecipient {
-        name: facts.recipient.name.clone(),
-        phone: person.map(|person| person.phone.clone()).unwrap_or_default(),
-        zalo_user_id: person.map(|person| person.zalo_user_id.clone()).unwrap_or_default(),
-    };
-    let bytes = webhook_body(&delivery, facts, &to, &text).map_err(poison)?;
-    Ok((bytes, delivery, text))
 }
 
 /// What the last look came to.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{Engine, KnownDirectory, agency_name, policy::Policy};
+use super::{Engine, KnownDirectory, agency_name, arithmetic::arithmetic, policy::Policy};
 use crate::{
     message::facts::{Contact, DocumentFacts, ItemFacts, LetterFacts, Nearness, NextStep, Recipient, Why},
     planning::{
@@ -90,7 +90,9 @@ fn contact(policy: &Policy, known: &KnownDirectory, record: &TaskRecord, day: Da
         .monitor
         .and_then(|id| directory.person(id))
         .or_else(|| directory.holder(office?, PostRole::Contact, day).map(|(person, _)| person));
-    let agency = office.map(|id| agency_name(directory, id)).unwrap_or_else(|| policy.settings.office.name.clone());
+    // The office the person sits in, which need not be that of the assigner's block.
+    let home = person.and_then(|person| directory.home_of(person.id, day)).or(office);
+    let agency = home.map(|id| agency_name(directory, id)).unwrap_or_else(|| policy.settings.office.name.clone());
     match person {
         Some(person) => Contact {
             name: person.name.clone(),
@@ -149,6 +151,7 @@ fn item(
         occurrence: key.occurrence,
     };
     let due_day = calendar.date_of(entry.due_at);
+    let active_since = task.resumed_at.map_or(obligation.armed_at, |resumed| resumed.max(obligation.armed_at));
     Some(ItemFacts {
         code: task.code.clone(),
         work: if classified { String::new() } else { texts.work.clone() },
@@ -177,7 +180,8 @@ fn item(
         reasoning: reasoning(policy, known, obligation, key, effective, entry.due_at),
         link: link(policy, &task.code).filter(|_| !classified),
         due_at: entry.due_at,
-        late_since: (due_day < today).then_some(due_day),
+        // A task entered or resumed after its step was due is not told late: it was not ours to tell before.
+        late_since: (due_day < today && entry.due_at > active_since && !asks_state).then_some(due_day),
     })
 }
 
@@ -245,15 +249,8 @@ pub(super) fn reasoning(
     let step = policy.rule(&key.rule).and_then(|rule| rule.steps.iter().find(|step| step.id == key.step));
     if let Some(step) = step {
         let local = calendar.local(due_at);
-        let again =
-            if key.occurrence > 1 { format!(", lần lặp thứ {}", key.occurrence - 1) } else { String::new() };
-        lines.push(format!(
-            "Bước {} ({} so với hạn{again}) đến lúc {} ngày {}",
-            step.id,
-            step.due,
-            local.strftime("%H:%M"),
-            vn(local.date())
-        ));
+        let how = arithmetic(policy, obligation, step, key.occurrence, due_at);
+        lines.push(format!("Bước {} ({how}): {} ngày {}", step.id, local.strftime("%H:%M"), vn(local.date())));
     }
     lines
 }

@@ -1,6 +1,10 @@
 //! Looking ahead over the whole store: what will be sent and filed, to whom, grouped as it will travel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,17 +40,17 @@ pub enum DeferredBy {
 pub struct ForeseenEvent {
     pub at: Timestamp,
     pub notice: bool,
-    pub task: String,
-    pub rule: String,
-    pub step: String,
+    pub task: Arc<str>,
+    pub rule: Arc<str>,
+    pub step: Arc<str>,
     pub occurrence: u32,
     pub clock: Clock,
     /// `None` for a notice.
     pub audience: Option<Audience>,
-    pub person: String,
+    pub person: Arc<str>,
     pub channel: Option<ChannelKind>,
     /// Empty where nobody can be reached.
-    pub address: String,
+    pub address: Arc<str>,
     pub send_at: Timestamp,
     /// What travels together, from 1; 0 for a notice or where nobody can be reached.
     pub message: usize,
@@ -57,17 +61,27 @@ pub struct ForeseenEvent {
 #[derive(Default)]
 pub struct Foresight {
     events: Vec<(ForeseenEvent, Option<Travel>)>,
+    /// Codes, steps, names and addresses recur in event after event: each is kept once.
+    texts: HashSet<Arc<str>>,
     pub uncovered: Vec<(String, Uncovered)>,
 }
 
 /// What decides how a reminder travels.
 struct Travel {
-    rule: String,
     classified: bool,
     deadline: Timestamp,
 }
 
 impl Foresight {
+    fn keep(&mut self, text: &str) -> Arc<str> {
+        if let Some(kept) = self.texts.get(text) {
+            return kept.clone();
+        }
+        let kept: Arc<str> = text.into();
+        self.texts.insert(kept.clone());
+        kept
+    }
+
     /// Adds one task: everything due for it up to `until`, from what would be found at `from`.
     pub fn add(
         &mut self,
@@ -91,15 +105,15 @@ impl Foresight {
                     let event = ForeseenEvent {
                         at,
                         notice: true,
-                        task: record.task.code.clone(),
-                        rule: filing.key.rule,
-                        step: filing.key.step,
+                        task: self.keep(&record.task.code),
+                        rule: self.keep(&filing.key.rule),
+                        step: self.keep(&filing.key.step),
                         occurrence: filing.key.occurrence,
                         clock: filing.key.clock,
                         audience: None,
-                        person: String::new(),
+                        person: self.keep(""),
                         channel: None,
-                        address: String::new(),
+                        address: self.keep(""),
                         send_at: at.max(from),
                         message: 0,
                         deferred_by: None,
@@ -128,9 +142,8 @@ impl Foresight {
         if matches!(found, Err(Failed::Channel(_))) {
             key.channel = ChannelKind::Email;
             let twin =
-                self.events.iter().rev().take_while(|(event, _)| event.task == record.task.code).any(|(event, _)| {
-                    (event.step.as_str(), event.occurrence, event.clock)
-                        == (key.step.as_str(), key.occurrence, key.clock)
+                self.events.iter().rev().take_while(|(event, _)| *event.task == *record.task.code).any(|(event, _)| {
+                    (&*event.step, event.occurrence, event.clock) == (key.step.as_str(), key.occurrence, key.clock)
                         && event.audience.as_ref() == Some(&key.audience)
                         && event.channel == Some(ChannelKind::Email)
                 });
@@ -141,16 +154,16 @@ impl Foresight {
         }
         let deadline = obligation.and_then(|o| o.deadline).map_or(due.due_at, |d| policy.calendar.end_of(d.date));
         let (person, address) = match found {
-            Ok(reached) => (reached.name, reached.address),
-            Err(_) => (String::new(), String::new()),
+            Ok(reached) => (self.keep(&reached.name), self.keep(&reached.address)),
+            Err(_) => (self.keep(""), self.keep("")),
         };
-        let travel = Travel { rule: key.rule.clone(), classified: record.task.secrecy.is_classified(), deadline };
+        let travel = Travel { classified: record.task.secrecy.is_classified(), deadline };
         let event = ForeseenEvent {
             at: due.due_at,
             notice: false,
-            task: record.task.code.clone(),
-            rule: key.rule,
-            step: key.step,
+            task: self.keep(&record.task.code),
+            rule: self.keep(&key.rule),
+            step: self.keep(&key.step),
             occurrence: key.occurrence,
             clock: key.clock,
             audience: Some(key.audience),
@@ -185,12 +198,12 @@ impl Foresight {
             let ready = indexes.iter().filter_map(|&index| {
                 let (event, travel) = &self.events[index];
                 let travel = travel.as_ref()?;
-                let (bundles, cap) = policy.bundling(&travel.rule);
+                let (bundles, cap) = policy.bundling(&event.rule);
                 Some(Ready {
                     reminder: ReminderId(index as i64),
                     channel: event.channel?,
-                    address: event.address.clone(),
-                    hours: policy.hours(&travel.rule).0,
+                    address: event.address.to_string(),
+                    hours: policy.hours(&event.rule).0,
                     classified: travel.classified,
                     bundle: bundles,
                     earlier: None,
@@ -210,9 +223,8 @@ impl Foresight {
                 }
             }
             for reminder in bundles.deferred {
-                let (event, travel) = &mut self.events[reminder.0 as usize];
-                let Some(travel) = travel else { continue };
-                let (_, hours, at) = policy.hours(&travel.rule);
+                let (event, _) = &mut self.events[reminder.0 as usize];
+                let (_, hours, at) = policy.hours(&event.rule);
                 let tomorrow = policy.calendar.end_of(day);
                 let Ok(leaves) = policy.calendar.send_at(tomorrow, &hours, at) else { continue };
                 event.deferred_by = Some(DeferredBy::Cap);
@@ -221,15 +233,13 @@ impl Foresight {
             }
         }
         let mut events: Vec<ForeseenEvent> = self.events.into_iter().map(|(event, _)| event).collect();
-        events.sort_by_cached_key(|e| {
-            (
-                e.at,
-                e.task.clone(),
-                e.step.clone(),
-                e.audience.as_ref().map(ToString::to_string),
-                e.channel,
-                e.occurrence,
-            )
+        // By the second, as it is shown: what was imported within one is in the order of its codes.
+        let word = |e: &ForeseenEvent| e.audience.as_ref().map(ToString::to_string);
+        events.sort_by(|a, b| {
+            (a.at.as_second(), &a.task, &a.step)
+                .cmp(&(b.at.as_second(), &b.task, &b.step))
+                .then_with(|| if a.audience == b.audience { Ordering::Equal } else { word(a).cmp(&word(b)) })
+                .then_with(|| (a.channel, a.occurrence).cmp(&(b.channel, b.occurrence)))
         });
         events
     }

@@ -13,6 +13,7 @@ use crate::{
         calendar::Uncovered,
         directory::{Directory, Reached, TaskPeople, Unreachable},
         ledger::ReminderKey,
+        plan::unsayable,
         rules::ChannelKind,
         task::ReminderId,
     },
@@ -84,6 +85,11 @@ fn compose(
                 asides.push(Aside::Wait { reminder: row.id, until: now + jiff::SignedDuration::from_hours(1) });
                 continue;
             }
+        }
+        // A level that rose since it was planned: what may not be said on this way is not said.
+        if unsayable(row.secrecy, &row.key.audience, row.key.channel).is_some() {
+            asides.push(Aside::Nobody { reminder: row.id, why: "classified", quiet: true });
+            continue;
         }
         let people = TaskPeople {
             role: row.role,

@@ -4,6 +4,8 @@
 //! stored, so a lost ring costs time and never a reminder. Everything it decides it asks of `planning`; everything it
 //! says it asks of `message`.
 
+pub mod arithmetic;
+mod compose;
 pub mod deliver;
 mod facts;
 pub mod foresee;
@@ -41,8 +43,14 @@ use crate::{
 /// The mark of the last instant that was worked off.
 pub const LAST_PASS: &str = "last_pass";
 
+/// The mark of the rules and the calendar that all next looks were computed under.
+const PLANNED_UNDER: &str = "planned_under";
+
 /// How far the stored mark may lag behind, so that an idle daemon hardly writes.
 const MARK_EVERY_MS: i64 = 60_000;
+
+/// A clock that stands this much before the mark is wrong, not merely corrected.
+const BEHIND_MS: i64 = 120_000;
 
 /// Something that happened, for whoever watches: the log, or the demo's screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,10 +158,16 @@ impl Engine {
         }
         policy::accept_steps(&*self.store, &self.policy(), now).await?;
         self.refresh_known().await?;
+        // Files edited while the daemon was stopped count like a reload: a step may come before the look that was set.
+        let digest = self.policy().digest();
+        if self.store.mark(PLANNED_UNDER).await? != Some(digest) {
+            self.store.look_at_all(now).await?;
+            self.store.set_mark(PLANNED_UNDER, digest).await?;
+        }
         if let Some(last) = self.store.mark(LAST_PASS).await? {
             self.awake.store(last, Ordering::SeqCst);
+            self.marked.store(last, Ordering::SeqCst);
         }
-        self.reconcile_files().await;
         Ok(())
     }
 
@@ -162,9 +176,12 @@ impl Engine {
         let now = self.clock.now();
         policy::accept_steps(&*self.store, &policy, now).await?;
         policy.known = self.store.steps_known().await?.0;
+        let digest = policy.digest();
         self.policy.store(Arc::new(policy));
         self.forget_directory();
-        self.store.look_at_all(now).await
+        let looked_at = self.store.look_at_all(now).await?;
+        self.store.set_mark(PLANNED_UNDER, digest).await?;
+        Ok(looked_at)
     }
 
     async fn refresh_known(&self) -> Result<()> {
@@ -186,15 +203,25 @@ impl Engine {
         if awake == i64::MIN { None } else { Stop::between(millis(awake), now) }
     }
 
+    /// Whether the clock stands before what was already worked off (a battery gone, a wrong server): then nothing is
+    /// planned, filed or sent until it has caught up, for every instant would be the wrong one.
+    fn clock_is_behind(&self) -> bool {
+        let (now, awake) = (self.clock.now(), self.awake.load(Ordering::SeqCst));
+        let behind = awake != i64::MIN && now.as_millisecond().saturating_add(BEHIND_MS) < awake;
+        if behind {
+            tracing::error!(
+                %now,
+                worked_off = %millis(awake),
+                "the clock stands before what was already worked off: nothing is planned or sent until it is right"
+            );
+        }
+        behind
+    }
+
     /// One round: plan what is due, make messages, send them, write files. Errors of the database end it; everything
     /// else belongs to the task or message it befell.
     pub async fn pass(&self) -> Result<Pass> {
-        let now = self.clock.now();
-        let mut pass = Pass::default();
-        self.scan(now, &mut pass).await?;
-        self.gather(now).await?;
-        self.stay_awake(now);
-        self.mark(now).await?;
+        let mut pass = self.plan_and_bundle().await?;
         self.deliver(&mut pass).await?;
         // A refusal may have made a reminder for the agency's box: it goes out in this pass, not in the next.
         if pass.refused > 0 {
@@ -207,11 +234,29 @@ impl Engine {
         Ok(pass)
     }
 
+    /// Plans, files and bundles; sends nothing.
+    pub(super) async fn plan_and_bundle(&self) -> Result<Pass> {
+        let mut pass = Pass::default();
+        if self.clock_is_behind() {
+            return Ok(pass);
+        }
+        let now = self.clock.now();
+        self.scan(now, &mut pass).await?;
+        self.gather(now).await?;
+        // A scan that was ended early has not worked everything off.
+        if !self.stopping.is_cancelled() {
+            self.stay_awake(now);
+            self.mark(now).await?;
+        }
+        Ok(pass)
+    }
+
     /// Notes up to when everything was worked off; at most once a minute.
     async fn mark(&self, now: Timestamp) -> Result<()> {
         let now = now.as_millisecond();
         let marked = self.marked.load(Ordering::SeqCst);
-        if marked != i64::MIN && (0..MARK_EVERY_MS).contains(&(now - marked)) {
+        // Never lowered: a clock set back for a while must not make a long stop of the time since.
+        if marked != i64::MIN && now - marked < MARK_EVERY_MS {
             return Ok(());
         }
         self.store.set_mark(LAST_PASS, now).await?;
@@ -251,7 +296,8 @@ impl Engine {
         }
     }
 
-    async fn reconcile_files(&self) {
+    /// Compares notices' files with the database: at start, beside the work.
+    pub async fn reconcile_files(&self) {
         let policy = self.policy();
         let directory = policy.settings.notices.directory.clone();
         let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);

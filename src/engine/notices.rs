@@ -113,7 +113,7 @@ fn facts(
         number: String::new(),
         office: policy.settings.office.name.clone(),
         inspection: directory.inspection().map(|id| agency_name(directory, id)).unwrap_or_default(),
-        letterhead: letterhead(directory, task.assigner_block),
+        letterhead: letterhead(directory, &policy.settings.office.name),
         task: task.code.clone(),
         secrecy: task.secrecy,
         agency: obligation.agency.name.clone(),
@@ -157,10 +157,15 @@ fn facts(
     })
 }
 
-/// The paper's head: the focal office, and the body above it as the directory has it.
-fn letterhead(directory: &crate::planning::directory::Directory, block: Block) -> Letterhead {
-    let parent = directory.focal(block).and_then(|id| directory.agency(id)).map(|agency| agency.superior.clone());
-    Letterhead { block, parent: parent.unwrap_or_default(), ..Letterhead::default() }
+/// The paper's head: the office itself as the directory has it, and the body above it. It is the office's paper whoever
+/// assigned the work, so a task of the Party on the books of a State office does not make a Party paper.
+fn letterhead(directory: &crate::planning::directory::Directory, office: &str) -> Letterhead {
+    let agency = directory.find(office).and_then(|id| directory.agency(id));
+    Letterhead {
+        block: agency.map_or(Block::State, |agency| agency.block),
+        parent: agency.map(|agency| agency.superior.clone()).unwrap_or_default(),
+        ..Letterhead::default()
+    }
 }
 
 fn reading(word: &str) -> String {

@@ -1,6 +1,7 @@
 //! What an office decided: settings, rules, calendar and texts, swapped as one when it reloads.
 
 use jiff::{Timestamp, civil::Time};
+use sha2::{Digest, Sha256};
 
 use crate::{
     config::{rules_file::step_definition, settings::Settings},
@@ -29,6 +30,14 @@ impl Policy {
         Setting { now, calendar: &self.calendar, rules: &self.rules, known: &self.known, stopped }
     }
 
+    /// A number that changes with the rules and the calendar; another build of this program may give another one, which
+    /// costs one look at every task.
+    pub fn digest(&self) -> i64 {
+        let text = format!("{:?} {:?}", self.rules, self.calendar);
+        let hash = Sha256::digest(text.as_bytes());
+        hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
+    }
+
     /// A rule that a reminder names, also by an earlier id.
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.get(id).or_else(|| self.rules.rules.iter().find(|rule| rule.was.iter().any(|was| was == id)))
@@ -46,6 +55,14 @@ impl Policy {
     /// Hours by their name.
     pub fn named_hours(&self, name: &str) -> Hours {
         self.rules.hours.get(name).copied().unwrap_or_else(|| state_hours(&self.rules))
+    }
+
+    /// When a message of these hours may leave, from `now` on; one that waits leaves at the time of the rules that use
+    /// these hours. An hour later where the calendar has no list for the year.
+    pub fn may_leave(&self, hours: &str, now: Timestamp) -> Timestamp {
+        let at = self.rules.rules.iter().find(|rule| rule.hours_name == hours).map_or(STATE_AT, |rule| rule.at);
+        let leaves = self.calendar.send_at(now, &self.named_hours(hours), at);
+        leaves.unwrap_or_else(|_| now + jiff::SignedDuration::from_hours(1))
     }
 
     /// Whether a rule's reminders travel with others, and its daily cap.
@@ -84,6 +101,18 @@ pub async fn accept_steps(store: &(impl PlanningStore + ?Sized), policy: &Policy
                     accepted.push((rule.id.clone(), step.id.clone(), definition, since));
                 }
             }
+        }
+    }
+    // A step that is gone is known no more: if it comes back, it is new, and nothing of the meantime is sent.
+    let present = |rule: &str, step: &str| {
+        policy.rules.rules.iter().any(|r| {
+            (r.id == rule || r.was.iter().any(|was| was == rule))
+                && r.steps.iter().any(|s| s.id == step || s.was.iter().any(|was| was == step))
+        })
+    };
+    for (rule, step, definition) in &definitions {
+        if !definition.is_empty() && !present(rule, step) {
+            accepted.push((rule.clone(), step.clone(), String::new(), now));
         }
     }
     if accepted.is_empty() { Ok(()) } else { store.accept_steps(&accepted).await }

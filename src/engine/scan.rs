@@ -20,10 +20,11 @@ impl Engine {
     /// Plans every task whose look has come. A task that cannot be planned is pushed an hour ahead and reported; it
     /// never stops the others.
     pub(super) async fn scan(&self, now: Timestamp, pass: &mut Pass) -> Result<()> {
-        let policy = self.policy();
         let stopped = self.stopped(now);
-        loop {
+        while !self.stopping.is_cancelled() {
             (self.alive)();
+            // Asked for each batch: a reload while a long scan runs counts from the next batch on.
+            let policy = self.policy();
             let batch = self.store.due_tasks(now, policy.settings.scan.batch).await?;
             if batch.is_empty() {
                 break;

@@ -51,24 +51,28 @@ async fn heartbeat(engine: Arc<Engine>, bell: Doorbell, token: CancellationToken
     }
 }
 
+/// A pass over more tasks than this leaves much freed memory with the allocator.
+const LARGE_PASS: u64 = 500;
+
+/// Gives freed memory back to the system: glibc keeps what a large pass used once, and the daemon rests for hours.
+#[expect(unsafe_code, reason = "the allocator's own call, without arguments that could be wrong")]
+pub fn give_back() {
+    // SAFETY: malloc_trim touches only free memory and may be called from any thread.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 impl Engine {
     /// When something is due next: a task's look, a reminder's or a message's moment.
     pub async fn next_due(&self) -> Result<Option<jiff::Timestamp>> {
         Ok([self.store.next_look().await?, self.store.next_move().await?].into_iter().flatten().min())
     }
 
-    /// Plans, files and bundles; what is to be delivered is left to the channels' loops.
+    /// Plans, files and bundles; what is to be delivered, and the notices' files, are left to loops of their own.
     pub async fn scan_pass(&self) -> Result<Pass> {
-        let now = self.clock.now();
-        let mut pass = Pass::default();
-        self.scan(now, &mut pass).await?;
-        self.gather(now).await?;
-        self.stay_awake(now);
-        self.mark(now).await?;
-        if pass.filed > 0 || pass.looked_at > 0 {
-            self.write_files().await;
-        }
-        Ok(pass)
+        self.plan_and_bundle().await
     }
 }
 
@@ -88,6 +92,17 @@ pub async fn serve(
         tracker.spawn(channel_loop(engine.clone(), *kind, ring.clone(), bell.clone(), token.clone()));
     }
     tracker.spawn(heartbeat(engine.clone(), bell.clone(), token.clone()));
+    let files = Doorbell::new();
+    tracker.spawn(file_loop(engine.clone(), files.clone(), token.clone()));
+    // At once, also while a scan is under way: no further claims, and the time to finish counts from here.
+    let (ending, stopping, rings) = (token.clone(), engine.stopping().clone(), outgoing.clone());
+    tracker.spawn(async move {
+        ending.cancelled().await;
+        stopping.cancel();
+        for (_, ring) in &rings {
+            ring.ring();
+        }
+    });
     tracker.close();
     bell.ring();
     loop {
@@ -107,15 +122,28 @@ pub async fn serve(
         }
         after(&pass);
         watchdog.feed();
+        if pass.is_ok_and(|pass| pass.looked_at > LARGE_PASS) {
+            give_back();
+        }
+        files.ring();
         for (_, ring) in &outgoing {
             ring.ring();
         }
     }
-    engine.stopping().cancel();
-    for (_, ring) in &outgoing {
-        ring.ring();
-    }
     tokio::time::timeout(grace, tracker.wait()).await.is_ok()
+}
+
+/// Writes notices' files: beside the work, for a slow disk must hold up neither planning nor sending. What could not be
+/// written is tried again at the next heartbeat.
+async fn file_loop(engine: Arc<Engine>, ring: Doorbell, token: CancellationToken) {
+    engine.reconcile_files().await;
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = ring.wait() => {}
+        }
+        engine.write_files().await;
+    }
 }
 
 async fn channel_loop(
@@ -130,10 +158,22 @@ async fn channel_loop(
             () = token.cancelled() => return,
             () = ring.wait() => {}
         }
-        match engine.deliver_on(kind).await {
+        // In a task of its own: a panic belongs to this round, not to the channel for ever.
+        let round = engine.clone();
+        let delivered = match tokio::spawn(async move { round.deliver_on(kind).await }).await {
+            Ok(delivered) => delivered,
+            Err(error) => Err(crate::store::StoreError::Refused(format!("delivering panicked: {error}"))),
+        };
+        match delivered {
             // A fallback, or what changed under way, is bundled by the scan.
-            Ok(round) if round.again => scan.ring(),
-            Ok(_) => {}
+            Ok(round) => {
+                if round.again {
+                    scan.ring();
+                }
+                if round.sent + round.refused > LARGE_PASS {
+                    give_back();
+                }
+            }
             Err(error) => {
                 tracing::error!(channel = %kind, %error, "delivering failed; it is tried again at the next ring")
             }

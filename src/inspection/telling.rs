@@ -9,7 +9,10 @@ use jiff::{
 
 use super::notice::Withdrawal;
 use crate::{
-    message::facts::{NoticeFacts, NoticeSeal},
+    message::{
+        facts::{NoticeFacts, NoticeSeal},
+        words,
+    },
     planning::task::{Clock, Role, Secrecy, TaskState},
     store::register::FileRow,
 };
@@ -96,7 +99,7 @@ pub fn plain(
             joined([
                 instant(urging.at),
                 form(&urging.form).into(),
-                urging.recipients.join(", "),
+                urging.recipients.iter().map(|word| words::audience(word, facts.role)).collect::<Vec<_>>().join(", "),
                 urging.outcome.clone(),
             ]),
         );

@@ -130,10 +130,16 @@ fn deadline(facts: &NoticeFacts) -> Part {
     };
     let mut text = match facts.original_deadline {
         Some(day) => format!("ban đầu {}", words::date(day)),
+        // Nothing moved it: the first is the one in force, said below.
+        None if facts.extensions.is_empty() => String::new(),
         None => "ban đầu: không ghi nhận".to_owned(),
     };
     if facts.extensions.is_empty() {
-        text.push_str("; chưa gia hạn, điều chỉnh");
+        text.push_str(if text.is_empty() {
+            "chưa gia hạn, điều chỉnh"
+        } else {
+            "; chưa gia hạn, điều chỉnh"
+        });
     } else {
         let changes: Vec<String> = facts.extensions.iter().map(change).collect();
         text.push_str(&format!("; điều chỉnh {} lần: {}", words::two_digits(changes.len() as u64), changes.join("; ")));
@@ -166,26 +172,26 @@ fn change(change: &ExtensionFacts) -> String {
 
 fn overdue(facts: &NoticeFacts) -> Part {
     let notes: Vec<String> = facts.calendar_notes.iter().map(|note| clause(note, 120)).collect();
-    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+    let notes = if notes.is_empty() { String::new() } else { format!("; trong đó {}", notes.join("; ")) };
     part(
         "Quá hạn",
         format!(
-            "{} ngày, tương ứng {}{notes}, tính đến {}.",
+            "{} ngày, tương ứng {} ngày làm việc, tính đến {}{notes}.",
             words::two_digits(facts.days_overdue.unsigned_abs()),
-            format_args!("{} ngày làm việc", words::two_digits(facts.working_days_overdue.unsigned_abs())),
+            words::two_digits(facts.working_days_overdue.unsigned_abs()),
             words::moment(facts.filed_at)
         ),
     )
 }
 
 fn urgings(facts: &NoticeFacts) -> Part {
-    let mut text = match facts.urgings.iter().map(|urging| urging.n).max() {
-        None => "chưa ghi nhận lần đôn đốc nào".to_owned(),
-        Some(n) => format!("đã đôn đốc {} lần", words::two_digits(u64::from(n))),
+    let mut text = match facts.urgings.len() as u64 {
+        0 => "hệ thống chưa ghi nhận lần đôn đốc nào".to_owned(),
+        n => format!("hệ thống ghi nhận {} lần đôn đốc", words::two_digits(n)),
     };
     if facts.imported_urgings > 0 {
         text.push_str(&format!(
-            "; trong đó {} lần theo số liệu nhập từ trước, không có chi tiết",
+            "; số liệu nhập từ trước: {} lần, không có chi tiết",
             words::two_digits(u64::from(facts.imported_urgings))
         ));
     }

@@ -171,7 +171,7 @@ fn item(facts: &ItemFacts, n: usize, year: i16) -> Item {
         about: if about.is_empty() || work.contains(&about) { String::new() } else { about.clone() },
         work: if work.is_empty() { about } else { work },
         nearness: phrases::nearness(facts),
-        urging: facts.urging.map(|n| format!("đôn đốc lần {n}")).unwrap_or_default(),
+        urging: facts.urging.map(|n| format!("đôn đốc lần\u{a0}{n}")).unwrap_or_default(),
         document: phrases::document(facts),
         coordinators: facts.coordinators.iter().map(|name| one_line(name, 160)).collect::<Vec<_>>().join(", "),
         reminded: if facts.role == Role::Coordinator && agency != lead { agency } else { String::new() },

@@ -111,7 +111,7 @@ fn ask(facts: &LetterFacts, item: &ItemFacts) -> String {
     let person = name(&facts.recipient.name, 40);
     let whom = if person.is_empty() { you.to_owned() } else { format!("{you} {person}") };
     let by = phrases::by(item, facts.as_of.year());
-    let report_by = by.as_ref().map(|by| format!(" {by}")).unwrap_or_default();
+    let report_by = by.as_ref().map_or_else(|| " ngay".to_owned(), |by| format!(" {by}"));
     let by = by.map(|by| format!(", {by}")).unwrap_or_default();
     match (Audience::from_word(&item.why.audience), item.nearness) {
         (_, Nearness::Confirm) => format!("Đề nghị {whom} xác nhận kết quả{by}."),

@@ -54,6 +54,16 @@ struct Day {
     covered: bool,
     worked: bool,
     before: u32,
+    /// Its first instant, where all its hours have one offset: then its times need no look into the zone's table.
+    midnight: Option<Timestamp>,
+}
+
+/// The first instant of a day without a change of the zone's offset between it and the next day's.
+fn steady(zone: &TimeZone, day: Date) -> Option<Timestamp> {
+    let start = |day: Date| zone.to_ambiguous_timestamp(day.to_datetime(Time::midnight())).unambiguous().ok();
+    let (midnight, end) = (start(day)?, start(day.tomorrow().ok()?)?);
+    let before = midnight.checked_sub(1.nanosecond()).ok()?;
+    zone.following(before).next().is_none_or(|change| change.timestamp() > end).then_some(midnight)
 }
 
 impl WorkCalendar {
@@ -78,7 +88,8 @@ impl WorkCalendar {
                 Some(listed) => listed.kind == DayKind::Work,
                 None => week.contains(&day.weekday()),
             };
-            days.push(Day { covered: covers.contains(&day.year()), worked, before: working.len() as u32 });
+            let midnight = steady(&zone, day);
+            days.push(Day { covered: covers.contains(&day.year()), worked, before: working.len() as u32, midnight });
             if worked {
                 working.push(day);
             }
@@ -102,13 +113,12 @@ impl WorkCalendar {
     }
 
     fn day(&self, day: Date) -> Result<Day, Uncovered> {
-        let index = (day - self.first).get_days();
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| self.days.get(index))
-            .filter(|entry| entry.covered)
-            .copied()
-            .ok_or(Uncovered(day.year()))
+        self.entry(day).filter(|entry| entry.covered).copied().ok_or(Uncovered(day.year()))
+    }
+
+    fn entry(&self, day: Date) -> Option<&Day> {
+        let index = day.duration_since(self.first).as_secs() / (24 * 3600);
+        self.days.get(usize::try_from(index).ok()?)
     }
 
     /// Whether a day is worked.
@@ -160,6 +170,9 @@ impl WorkCalendar {
     /// The instant of a local date and time. A time a zone skips or repeats is resolved as `jiff` documents for
     /// "compatible": forward over a gap, the earlier of two.
     pub fn instant(&self, day: Date, time: Time) -> Timestamp {
+        if let Some(midnight) = self.entry(day).and_then(|entry| entry.midnight) {
+            return midnight + time.duration_since(Time::midnight());
+        }
         self.local_instant(day.to_datetime(time))
     }
 
@@ -305,6 +318,19 @@ mod tests {
             (at(date(2026, 11, 27), 20, 0), at(date(2026, 11, 30), 8, 0)),
         ] {
             assert_eq!(calendar.send_at(due, &hours, time(8, 0, 0, 0)), Ok(leaves));
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_zone_also_where_its_offset_changes() {
+        let zone = TimeZone::get("Europe/Paris").expect("a known zone");
+        let calendar = WorkCalendar::new(zone.clone(), &[2026], &[Weekday::Monday], []);
+        for day in date(2026, 1, 1).series(1.day()).take(365) {
+            for hour in [0, 1, 2, 3, 12, 23] {
+                let local = day.at(hour, 30, 0, 0);
+                let expected = zone.to_timestamp(local).expect("in range");
+                assert_eq!(calendar.instant(day, local.time()), expected, "{local}");
+            }
         }
     }
 

@@ -202,6 +202,12 @@ impl Directory {
         Some((self.people.get(&post.person)?, post))
     }
 
+    /// The agency in which a person holds a post on a day: of several the one taken up last.
+    pub fn home_of(&self, person: PersonId, day: Date) -> Option<AgencyId> {
+        let held = self.posts.values().flatten().filter(|post| post.person == person && post.held_on(day));
+        held.max_by_key(|post| post.from).map(|post| post.agency)
+    }
+
     fn may_mail(&self, address: &str) -> bool {
         let Some((local, domain)) = address.rsplit_once('@') else { return false };
         let domain = domain.to_lowercase();

@@ -84,12 +84,18 @@ pub enum After {
     Dead,
     /// The answer was lost: the same bytes again at `at` while every task in it is still open and current.
     RepeatMarked { at: Timestamp },
+    /// The answer was lost again and again: it stays unknown, a person decides.
+    Unknown,
 }
 
 /// First wait after a transient refusal; doubled each time up to [`LONGEST_WAIT`].
 pub const FIRST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// The longest wait between two tries.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(67 * 60);
+/// First wait after an answer was lost.
+pub const FIRST_REPEAT: Duration = Duration::from_secs(60);
+/// So many hand-overs without an answer, and the message is repeated no more.
+pub const MOST_UNANSWERED: u32 = 5;
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_THROTTLE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -110,6 +116,9 @@ pub fn after(outcome: &Outcome, attempts: u32, now: Timestamp, jitter: f64) -> A
         Outcome::Permanent { .. } => After::Dead,
         Outcome::Configuration { .. } => After::Breaker { at: now + FIRST_WAIT, operator: true },
         Outcome::Site { .. } => After::Breaker { at: now + Duration::from_secs(30), operator: false },
-        Outcome::Unknown { .. } => After::RepeatMarked { at: now + Duration::from_secs(60) },
+        Outcome::Unknown { .. } if attempts >= MOST_UNANSWERED => After::Unknown,
+        // The first repeat soon, for most lost answers are a dropped connection; then as patiently as after a refusal.
+        Outcome::Unknown { .. } if attempts <= 1 => After::RepeatMarked { at: now + FIRST_REPEAT },
+        Outcome::Unknown { .. } => After::RepeatMarked { at: wait(attempts - 1) },
     }
 }

@@ -493,7 +493,7 @@ fn key_of(
 }
 
 /// Luật 117/2025/QH15, Điều 5: of mật one neutral e-mail to a named official, of tối mật and above nothing electronic.
-fn unsayable(secrecy: Secrecy, audience: &Audience, channel: ChannelKind) -> Option<Because> {
+pub fn unsayable(secrecy: Secrecy, audience: &Audience, channel: ChannelKind) -> Option<Because> {
     let sayable = match secrecy {
         Secrecy::Open => true,
         Secrecy::Confidential => {

@@ -97,6 +97,8 @@ pub struct PendingHead {
     pub hours: String,
     pub expires_at: Timestamp,
     pub crashes: u32,
+    /// How many reminders travel in it.
+    pub reminders: u32,
     pub frozen: bool,
 }
 
@@ -214,8 +216,8 @@ pub enum Next {
     },
     /// Composed anew at `at`; `spend` says whether the attempt counts.
     Retry { at: Timestamp, spend: bool },
-    /// The same bytes again at `at`.
-    Repeat { at: Timestamp },
+    /// The same bytes again at `at`; `spend` says whether the attempt counts.
+    Repeat { at: Timestamp, spend: bool },
     /// The gate said no: what is still current goes back to be bundled anew, nothing was handed over.
     Recompose,
     /// A lost answer, and a task changed since: stays unknown; what is still due travels in a new message.
@@ -385,7 +387,7 @@ pub trait PlanningStore: Send + Sync {
 pub trait OutboxStore: Send + Sync {
     /// Planned reminders whose moment has come.
     async fn ready_reminders(&self, now: Timestamp) -> Result<Vec<ReadyRow>>;
-    /// Messages that a recipient got on a local day, by channel and address.
+    /// Messages that a recipient got on a local day or is about to get, by channel and address.
     async fn sent_on(&self, day: Date) -> Result<Vec<(ChannelKind, String, u32)>>;
     /// Makes messages of reminders and sets others aside, in one transaction.
     async fn save_messages(&self, now: Timestamp, messages: Vec<NewMessage>, asides: Vec<Aside>) -> Result<()>;

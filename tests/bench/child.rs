@@ -25,6 +25,7 @@ pub struct Ran {
 
 /// Runs a command to its end; its standard output goes through a file, so that nobody has to read it meanwhile.
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
+#[allow(clippy::zombie_processes, reason = "`reap` waits for it; the lint sees that in some builds only")]
 pub fn run(mut command: Command, stdout: &Path) -> Ran {
     let errors = stdout.with_extension("stderr");
     command.stdout(File::create(stdout).expect("a file for the output"));

@@ -18,7 +18,7 @@ use jiff::ToSpan;
 use crate::{
     World,
     child::Ran,
-    meter::{Row, cpu_of, cpu_time_of, peak_mb_of, rss_mb_of, thread_time_of},
+    meter::{Row, cpu_of, cpu_time_of, exact_time_of, peak_mb_of, rss_mb_of},
     office::{Office, Tasks, today},
 };
 
@@ -47,7 +47,11 @@ impl Large {
 fn import_twice(office: &Office, file: &str) -> [Ran; 2] {
     let path = office.path(file);
     let tasks = Tasks { count: count(), due: DUE };
-    if file.ends_with("xlsx") { tasks.write_xlsx(&path) } else { tasks.write_csv(&path) }
+    if file.ends_with("xlsx") {
+        tasks.write_xlsx(&path)
+    } else {
+        tasks.write_csv(&path)
+    }
     let path = path.display().to_string();
     let import = || office.ok(&["--format", "json", "import", "tasks", &path, "--yes"]);
     let runs = [import(), import()];
@@ -61,12 +65,7 @@ fn import_twice(office: &Office, file: &str) -> [Ran; 2] {
 fn row(what: String, ran: &Ran, how: &str) -> Row {
     Row {
         what,
-        figure: format!(
-            "{:.1} s ({:.1} s CPU), {:.0} MB",
-            ran.wall.as_secs_f64(),
-            ran.cpu.as_secs_f64(),
-            ran.peak_mb
-        ),
+        figure: format!("{:.1} s ({:.1} s CPU), {:.0} MB", ran.wall.as_secs_f64(), ran.cpu.as_secs_f64(), ran.peak_mb),
         how: how.to_owned(),
     }
 }
@@ -164,7 +163,11 @@ pub fn idle(world: &World) -> Vec<Row> {
     });
     let after = "after the first pass";
     let peak = peak_mb_of(daemon.pid());
-    rows.push(Row { what: format!("  memory at once {after}"), figure: mb(rss_mb_of(daemon.pid())), how: "VmRSS".into() });
+    rows.push(Row {
+        what: format!("  memory at once {after}"),
+        figure: mb(rss_mb_of(daemon.pid())),
+        how: "VmRSS".into(),
+    });
     rows.push(Row { what: "  memory at its most".into(), figure: mb(peak), how: "VmHWM".into() });
     std::thread::sleep(Duration::from_secs(70));
     rows.push(Row { what: format!("  memory 70 s {after}"), figure: mb(rss_mb_of(daemon.pid())), how: "VmRSS".into() });
@@ -190,7 +193,13 @@ struct Daemon(Child);
 impl Daemon {
     fn start(office: &Office) -> Self {
         let mut command: Command = office.command(&["run"]);
-        Self(command.spawn().expect("the daemon starts"))
+        Self(
+            command
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .expect("the daemon starts"),
+        )
     }
 
     fn pid(&self) -> u32 {
@@ -211,10 +220,8 @@ impl Daemon {
             // Twice, because between two steps of the work nothing may seem to be left.
             while quiet < 2 {
                 let now = Clock::System.now();
-                let next = [
-                    store.next_look().await.expect("the next look"),
-                    store.next_move().await.expect("the next move"),
-                ];
+                let next =
+                    [store.next_look().await.expect("the next look"), store.next_move().await.expect("the next move")];
                 let counts = store.counts().await.expect("counts");
                 let busy = next.into_iter().flatten().any(|at| at <= now)
                     || counts.backlog_email + counts.backlog_zalo + counts.unwritten_files > 0;
@@ -232,24 +239,24 @@ impl Daemon {
         const APART: Duration = Duration::from_millis(100);
         let socket = doorbell::socket_path(&office.path("dondoc.db"));
         let rest = || {
-            let before = thread_time_of(self.pid());
+            let before = exact_time_of(self.pid());
             std::thread::sleep(APART * RINGS);
-            thread_time_of(self.pid()).saturating_sub(before)
+            exact_time_of(self.pid()).saturating_sub(before)
         };
         let quiet = rest();
-        let before = thread_time_of(self.pid());
+        let before = exact_time_of(self.pid());
         block_on(async {
             for _ in 0..RINGS {
                 assert!(doorbell::ring(&socket).await, "the daemon does not answer");
                 tokio::time::sleep(APART).await;
             }
         });
-        let rung = thread_time_of(self.pid()).saturating_sub(before);
+        let rung = exact_time_of(self.pid()).saturating_sub(before);
         Row {
             what: "  CPU of an idle scan, rung through the socket".into(),
             figure: format!("{:.2} ms", rung.saturating_sub(quiet).as_secs_f64() * 1e3 / f64::from(RINGS)),
             how: format!(
-                "{RINGS} rings, schedstat of all threads, less {:.2} ms in as long a time without rings",
+                "{RINGS} rings, clock of the process, less {:.2} ms in as long a time without rings",
                 quiet.as_secs_f64() * 1e3
             ),
         }
@@ -275,8 +282,7 @@ fn scan_in_process(office: &Office) -> Row {
     const TIMES: u32 = 500;
     let cpu = block_on(async {
         let store = Arc::new(office.store().await);
-        let engine =
-            Engine::new(store.clone(), Clock::System, office.policy(), Default::default(), Arc::new(|_| ()));
+        let engine = Engine::new(store.clone(), Clock::System, office.policy(), Default::default(), Arc::new(|_| ()));
         engine.start().await.expect("the engine starts");
         engine.scan_pass().await.expect("a scan");
         let before = crate::meter::cpu_time();

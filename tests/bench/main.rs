@@ -7,7 +7,6 @@ mod meter;
 mod office;
 mod sending;
 #[path = "../sink/mod.rs"]
-#[expect(clippy::unwrap_used, reason = "written for the tests")]
 mod sink;
 
 use std::cell::OnceCell;

@@ -132,14 +132,21 @@ impl Tasks {
             .filter(|record| record[at("Độ mật")] == "Thường")
             .collect();
         let named = [
-            "STT", "Mã nhiệm vụ", "Số, ký hiệu văn bản", "Ngày văn bản", "Nội dung nhiệm vụ", "Ngày giao",
-            "Thời hạn hoàn thành", "Thời hạn báo cáo", "Trạng thái", "Ngày cập nhật gần nhất",
+            "STT",
+            "Mã nhiệm vụ",
+            "Số, ký hiệu văn bản",
+            "Ngày văn bản",
+            "Nội dung nhiệm vụ",
+            "Ngày giao",
+            "Thời hạn hoàn thành",
+            "Thời hạn báo cáo",
+            "Trạng thái",
+            "Ngày cập nhật gần nhất",
         ];
         let [stt, code, number, dated, work, assigned, due, report, state, updated] = named.map(at);
         let document: Vec<usize> =
             ["Loại văn bản", "Cơ quan ban hành", "Người ký", "Trích yếu văn bản", "Cấp giao nhiệm vụ"].map(at).to_vec();
-        let emptied =
-            ["Ngày hoàn thành", "Văn bản kết quả", "Số lần gia hạn", "Hạn ban đầu", "Số lần đôn đốc"].map(at);
+        let emptied = ["Ngày hoàn thành", "Văn bản kết quả", "Số lần gia hạn", "Hạn ban đầu", "Số lần đôn đốc"].map(at);
         row(0, headers.iter().cloned().map(Value::Text).enumerate().collect());
         let (today, mut seeded) = (today(), Seeded(0x5eed_d0d0));
         let plus = |day: Date, n: i32| day.checked_add(n.days()).expect("a day in range");

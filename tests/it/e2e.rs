@@ -3,6 +3,11 @@
 //! Nothing in the binary helps these tests. Its time is moved from outside by libfaketime (Debian package `faketime`), for
 //! the wall and the boot clock alike: what it lives through is a machine on which time passes. Without that library the
 //! tests say so and are left out, unless `DONDOC_FULL` asks for all: then they fail.
+#![expect(clippy::unwrap_used, reason = "what is not as expected here fails a test")]
 
+mod answers;
 mod days;
+mod kills;
+mod life;
+mod refusals;
 mod world;

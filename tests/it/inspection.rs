@@ -745,7 +745,7 @@ Thời hạn ban đầu: 30/10/2026
 Thay đổi thời hạn: từ 30/10/2026 thành 10/11/2026; 4120/UBND-ĐT; ngày 28/10/2026; người duyệt: Phó Chủ tịch Lê Thị Mai
 Quá hạn: 15 ngày, 10 ngày làm việc
 Ngày nghỉ trong thời gian đó: 24/11 là ngày nghỉ
-Đôn đốc lần 1: 08:00:04 ngày 11/11/2026; thư điện tử; agency_head; 250 2.0.0
+Đôn đốc lần 1: 08:00:04 ngày 11/11/2026; thư điện tử; người đứng đầu cơ quan chủ trì; 250 2.0.0
 Ý kiến giải trình: chưa có
 Trạng thái: đang thực hiện
 Cập nhật gần nhất: 03/11/2026

@@ -161,7 +161,9 @@ fn nothing_unfinished_and_no_ones_own_machine_is_in_the_files() {
 #[test]
 fn the_top_directory_holds_only_what_it_should() {
     let names = fs::read_dir(root()).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    none(names.filter(|name| !name.starts_with('.') && !TOP.contains(&name.as_str())).collect());
+    // `dondoc demo`, the README's first command, makes its folder here.
+    let ours = |name: &String| name.starts_with('.') || name.starts_with("dondoc-demo") || TOP.contains(&name.as_str());
+    none(names.filter(|name| !ours(name)).collect());
 }
 
 #[test]

@@ -6,11 +6,14 @@ mod sink;
 
 mod acts;
 mod channel;
+mod clock;
 mod config;
+mod contract;
 mod e2e;
 mod inspection;
 mod intake;
 mod layering;
 mod paths;
+mod planning_properties;
 mod scenarios;
 mod supply;

@@ -2,6 +2,8 @@
 
 mod acts;
 mod acts_duties;
+#[cfg(test)]
+mod indexes;
 mod intake;
 mod intake_directory;
 mod intake_stored;
@@ -62,7 +64,8 @@ impl SqliteStore {
             .max_connections(3)
             .min_connections(0)
             .idle_timeout(Duration::from_secs(60))
-            .connect_with(options.pragma("query_only", "on"))
+            // Each has a page cache of its own, and what is read again soon is in the system's.
+            .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-1000"))
             .await?;
         Ok(Self { writer, readers })
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     SqliteStore,
-    outcomes::{back_to_pending, die, record},
+    outcomes::{back_to_pending, die, lose, record},
     planning::reminder_key,
     rows::{date, ids, instant, instant_opt, word},
 };
@@ -32,42 +33,55 @@ use crate::{
     },
 };
 
+/// Planned reminders whose moment has come.
+pub(super) const READY: &str = "\
+    SELECT r.*, t.handler, t.monitor, t.assigner_block, t.secrecy, coalesce(o.role, 'lead') AS role, o.due_date \
+    FROM reminder r INDEXED BY reminder_planned JOIN task t ON t.id = r.task \
+    LEFT JOIN obligation o ON o.task = r.task AND o.clock = r.clock AND o.agency = r.agency \
+    WHERE r.state = 'planned' AND r.not_before <= $1";
+
+/// Pending messages of a channel whose moment has come.
+pub(super) const PENDING: &str = "\
+    SELECT id, hours, expires_at, crashes, bytes IS NOT NULL AS frozen, \
+    (SELECT count(*) FROM reminder r WHERE r.message = message.id) AS reminders FROM message INDEXED BY message_due \
+    WHERE state = 'pending' AND channel = $1 AND not_before <= $2 ORDER BY not_before, id LIMIT $3";
+
 #[async_trait]
 impl OutboxStore for SqliteStore {
     async fn ready_reminders(&self, now: Timestamp) -> Result<Vec<ReadyRow>> {
-        let rows = sqlx::query(
-            "SELECT r.*, t.handler, t.monitor, t.assigner_block, t.secrecy, coalesce(o.role, 'lead') AS role, o.due_date \
-             FROM reminder r INDEXED BY reminder_planned JOIN task t ON t.id = r.task \
-             LEFT JOIN obligation o ON o.task = r.task AND o.clock = r.clock AND o.agency = r.agency \
-             WHERE r.state = 'planned' AND r.not_before <= $1",
-        )
-        .bind(now.as_millisecond())
-        .fetch_all(self.reading())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ReadyRow {
-                    id: ReminderId(row.try_get("id")?),
-                    task: TaskId(row.try_get("task")?),
-                    key: reminder_key(row)?,
-                    due_at: instant(row, "due_at")?,
-                    handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
-                    monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
-                    role: word(row, "role", Role::from_word)?,
-                    assigner_block: word(row, "assigner_block", Block::from_word)?,
-                    secrecy: word(row, "secrecy", Secrecy::from_word)?,
-                    due_date: date(row, "due_date")?,
-                    earlier: row.try_get("message")?,
-                })
-            })
-            .collect()
+        // Row by row: a driver's row is some ten times what is kept of it, and after a large import there are many.
+        let mut rows = sqlx::query(READY).bind(now.as_millisecond()).fetch(self.reading());
+        let mut ready = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let row = &row;
+            ready.push(ReadyRow {
+                id: ReminderId(row.try_get("id")?),
+                task: TaskId(row.try_get("task")?),
+                key: reminder_key(row)?,
+                due_at: instant(row, "due_at")?,
+                handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
+                monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
+                role: word(row, "role", Role::from_word)?,
+                assigner_block: word(row, "assigner_block", Block::from_word)?,
+                secrecy: word(row, "secrecy", Secrecy::from_word)?,
+                due_date: date(row, "due_date")?,
+                earlier: row.try_get("message")?,
+            });
+        }
+        Ok(ready)
     }
 
     async fn sent_on(&self, day: Date) -> Result<Vec<(ChannelKind, String, u32)>> {
-        let rows = sqlx::query("SELECT channel, address, n FROM daily_count WHERE day = $1")
-            .bind(day.to_string())
-            .fetch_all(self.reading())
-            .await?;
+        // What waits for a relay that rests will be got too, all at once when it is back.
+        let rows = sqlx::query(
+            "SELECT channel, address, sum(n) AS n FROM (SELECT channel, address, n FROM daily_count WHERE day = $1 \
+             UNION ALL SELECT channel, address, 1 FROM message INDEXED BY message_due WHERE state = 'pending' \
+             UNION ALL SELECT channel, address, 1 FROM message INDEXED BY message_leased WHERE state IN ('leased', 'frozen')) \
+             GROUP BY 1, 2",
+        )
+        .bind(day.to_string())
+        .fetch_all(self.reading())
+        .await?;
         rows.iter()
             .map(|row| Ok((word(row, "channel", ChannelKind::from_word)?, row.try_get("address")?, row.try_get("n")?)))
             .collect()
@@ -85,15 +99,12 @@ impl OutboxStore for SqliteStore {
     }
 
     async fn pending(&self, channel: ChannelKind, now: Timestamp, limit: u32) -> Result<Vec<PendingHead>> {
-        let rows = sqlx::query(
-            "SELECT id, hours, expires_at, crashes, bytes IS NOT NULL AS frozen FROM message INDEXED BY message_due \
-             WHERE state = 'pending' AND channel = $1 AND not_before <= $2 ORDER BY not_before, id LIMIT $3",
-        )
-        .bind(channel.as_str())
-        .bind(now.as_millisecond())
-        .bind(limit)
-        .fetch_all(self.reading())
-        .await?;
+        let rows = sqlx::query(PENDING)
+            .bind(channel.as_str())
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .fetch_all(self.reading())
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(PendingHead {
@@ -101,6 +112,7 @@ impl OutboxStore for SqliteStore {
                     hours: row.try_get("hours")?,
                     expires_at: instant(row, "expires_at")?,
                     crashes: row.try_get("crashes")?,
+                    reminders: row.try_get("reminders")?,
                     frozen: row.try_get("frozen")?,
                 })
             })
@@ -236,7 +248,11 @@ impl OutboxStore for SqliteStore {
                 .bind(now.as_millisecond())
                 .execute(&mut *tx)
                 .await?;
-            if state == "frozen" {
+            if state == "frozen" && crashes >= 4 {
+                // Every hand-over of it ended the process: it is repeated no more, and a person decides.
+                rescued.poisoned += 1;
+                lose(&mut tx, now, id, &token, "poison").await?;
+            } else if state == "frozen" {
                 // Handed over, perhaps: the same bytes again, if its tasks are as they were.
                 rescued.unanswered += 1;
                 back_to_pending(&mut tx, now, id, &token, now, true).await?;

@@ -25,63 +25,65 @@ pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcome: &
     .execute(&mut *tx)
     .await?;
     let (id, token) = (outcome.message, outcome.token.as_str());
+    follow(tx, now, outcome, id, token).await?;
+    drop_secret_bytes(tx, id).await
+}
+
+async fn follow(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
     match &outcome.next {
         Next::Sent { day } => accept(tx, now, id, token, *day).await,
         Next::Retry { at, spend } => {
-            if *spend {
-                sqlx::query("UPDATE message SET attempts = attempts + 1 WHERE id = $1 AND lease_token = $2")
-                    .bind(id)
-                    .bind(token)
-                    .execute(&mut *tx)
-                    .await?;
-            }
+            count(tx, id, token, *spend).await?;
             back_to_pending(tx, now, id, token, *at, false).await
         }
-        Next::Repeat { at } => back_to_pending(tx, now, id, token, *at, true).await,
-        Next::Recompose => rebundle(tx, now, id, token).await,
-        Next::Unknown => {
-            let was = sqlx::query(
-                "UPDATE message SET state = 'unknown', reason = 'answer_lost', lease_token = NULL, lease_until = NULL, \
-                 changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
-            )
-            .bind(id)
-            .bind(token)
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await?;
-            if was.rows_affected() > 0 {
-                settle_carried(tx, now, id, "unknown", "answer_lost").await?;
-            }
-            Ok(())
+        Next::Repeat { at, spend } => {
+            count(tx, id, token, *spend).await?;
+            back_to_pending(tx, now, id, token, *at, true).await
         }
+        Next::Recompose => rebundle(tx, now, id, token).await,
+        Next::Unknown => lose(tx, now, id, token, "answer_lost").await,
         Next::Dead { fallback } => {
             if *fallback {
-                let carried: Vec<i64> = sqlx::query_scalar(
-                    "SELECT id FROM reminder WHERE message = $1 AND state = 'in_message' AND audience <> 'agency_box'",
+                // Under a foreign token nothing dies, and nothing goes another way.
+                let classified: Option<bool> = sqlx::query_scalar(
+                    "SELECT classified FROM message WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
                 )
                 .bind(id)
-                .fetch_all(&mut *tx)
+                .bind(token)
+                .fetch_optional(&mut *tx)
                 .await?;
-                let classified: bool = sqlx::query_scalar("SELECT classified FROM message WHERE id = $1")
-                    .bind(id)
-                    .fetch_one(&mut *tx)
-                    .await?;
-                for reminder in carried.into_iter().filter(|_| !classified) {
-                    fall_back(tx, now, ReminderId(reminder), "agency_box", ChannelKind::Email).await?;
-                    sqlx::query(
-                        "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
-                         SELECT agency, audience, channel, task, 'refused', $2 FROM reminder WHERE id = $1 \
-                         ON CONFLICT(agency, audience, channel, task) DO NOTHING",
-                    )
-                    .bind(reminder)
-                    .bind(now.as_millisecond())
-                    .execute(&mut *tx)
-                    .await?;
+                if classified == Some(false) {
+                    lead_to_box(tx, now, id).await?;
                 }
             }
             die(tx, now, id, token, "refused").await
         }
     }
+}
+
+async fn count(tx: &mut SqliteConnection, id: i64, token: &str, spend: bool) -> Result<()> {
+    if spend {
+        sqlx::query("UPDATE message SET attempts = attempts + 1 WHERE id = $1 AND lease_token = $2")
+            .bind(id)
+            .bind(token)
+            .execute(tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// A task that became classified while its open letter was under way: the letter's text goes as soon as it is not
+/// needed for the hand-over any more.
+pub(super) async fn drop_secret_bytes(tx: &mut SqliteConnection, id: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE message SET bytes = x'' WHERE id = $1 AND classified = 0 AND length(bytes) > 0 \
+         AND state IN ('sent', 'dead', 'unknown', 'suppressed') AND EXISTS \
+         (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task WHERE r.message = message.id AND t.secrecy <> 'open')",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
@@ -98,7 +100,16 @@ async fn accept(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str,
     if was.rows_affected() == 0 {
         return Ok(());
     }
-    settle_carried(tx, now, id, "sent", "").await?;
+    // Whatever was decided about them while the answer was out: what the accepted bytes carried did leave. One that is
+    // in a newer message by now belongs to that.
+    sqlx::query(
+        "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2 \
+         WHERE message = $1 AND state IN ('in_message', 'unknown', 'dead', 'planned')",
+    )
+    .bind(id)
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
     sqlx::query(
         "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, 1 FROM message WHERE id = $1 \
          ON CONFLICT(address, channel, day) DO UPDATE SET n = n + 1",
@@ -149,6 +160,47 @@ pub(super) async fn back_to_pending(
     Ok(())
 }
 
+/// Each reminder of a refused message goes to its agency's box, and the refused one is listed as unreachable.
+async fn lead_to_box(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+    let carried: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM reminder WHERE message = $1 AND state = 'in_message' AND audience <> 'agency_box'",
+    )
+    .bind(id)
+    .fetch_all(&mut *tx)
+    .await?;
+    for reminder in carried {
+        fall_back(tx, now, ReminderId(reminder), "agency_box", ChannelKind::Email).await?;
+        sqlx::query(
+            "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
+             SELECT agency, audience, channel, task, 'refused', $2 FROM reminder WHERE id = $1 \
+             ON CONFLICT(agency, audience, channel, task) DO NOTHING",
+        )
+        .bind(reminder)
+        .bind(now.as_millisecond())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Handed over, and nobody will know: it stays unknown.
+pub(super) async fn lose(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
+    let was = sqlx::query(
+        "UPDATE message SET state = 'unknown', reason = $4, unknown_before = 1, lease_token = NULL, lease_until = NULL, \
+         changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
+    )
+    .bind(id)
+    .bind(token)
+    .bind(now.as_millisecond())
+    .bind(reason)
+    .execute(&mut *tx)
+    .await?;
+    if was.rows_affected() > 0 {
+        settle_carried(tx, now, id, "unknown", reason).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn die(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
     let was = sqlx::query(
         "UPDATE message SET state = 'dead', reason = $3, lease_token = NULL, lease_until = NULL, changed_at = $4 \
@@ -195,13 +247,36 @@ async fn rebundle(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &st
     .bind(unknown)
     .execute(&mut *tx)
     .await?;
-    let (state, reason) = if unknown { ("unknown", "answer_lost") } else { ("suppressed", "changed") };
+    if unknown {
+        return settle_left(tx, now, id).await;
+    }
+    // The reason is the task's own, as if the reminder had still been waiting when the task changed.
     sqlx::query(
-        "UPDATE reminder SET state = $2, reason = $3, changed_at = $4 WHERE message = $1 AND state = 'in_message'",
+        "UPDATE reminder SET (state, reason) = (SELECT \
+           CASE WHEN t.state NOT IN ('done', 'withdrawn', 'paused', 'submitted', 'returned') AND t.held = '' \
+             AND o.ended_at IS NULL AND o.arming <> reminder.arming THEN 'superseded' ELSE 'suppressed' END, \
+           CASE WHEN t.state = 'done' THEN 'completed' \
+             WHEN t.state IN ('withdrawn', 'paused', 'submitted', 'returned') THEN t.state \
+             WHEN t.held <> '' THEN 'held' WHEN o.ended_at IS NOT NULL THEN 'ended' \
+             WHEN o.arming <> reminder.arming AND o.armed_by IN ('reopened', 'reassigned') THEN o.armed_by \
+             WHEN o.arming <> reminder.arming THEN 'deadline_moved' ELSE 'changed' END \
+           FROM task t LEFT JOIN obligation o ON o.task = t.id AND o.clock = reminder.clock AND o.agency = reminder.agency \
+           WHERE t.id = reminder.task), changed_at = $2 WHERE message = $1 AND state = 'in_message'",
     )
     .bind(id)
-    .bind(state)
-    .bind(reason)
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What an earlier copy may have delivered and no new message carries.
+async fn settle_left(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE reminder SET state = 'unknown', reason = 'answer_lost', changed_at = $2 \
+         WHERE message = $1 AND state = 'in_message'",
+    )
+    .bind(id)
     .bind(now.as_millisecond())
     .execute(tx)
     .await?;

@@ -29,8 +29,20 @@ use crate::{
     },
 };
 
-const DUE: &str = "SELECT id FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
-                   ORDER BY next_look_at LIMIT $2";
+/// Tasks to look at; reads the partial index only.
+pub(super) const DUE: &str = "\
+    SELECT id FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
+    ORDER BY next_look_at LIMIT $2";
+
+/// The earliest next look.
+pub(super) const NEXT_LOOK: &str = "\
+    SELECT next_look_at FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL \
+    ORDER BY next_look_at LIMIT 1";
+
+/// The earliest instant at which something planned or pending may move.
+pub(super) const NEXT_MOVE: &str = "\
+    SELECT min(at) FROM (SELECT min(not_before) AS at FROM reminder WHERE state = 'planned' \
+    UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending')";
 
 #[async_trait]
 impl PlanningStore for SqliteStore {
@@ -62,22 +74,12 @@ impl PlanningStore for SqliteStore {
     }
 
     async fn next_look(&self) -> Result<Option<Timestamp>> {
-        let at: Option<i64> = sqlx::query_scalar(
-            "SELECT next_look_at FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL \
-             ORDER BY next_look_at LIMIT 1",
-        )
-        .fetch_optional(self.reading())
-        .await?;
+        let at: Option<i64> = sqlx::query_scalar(NEXT_LOOK).fetch_optional(self.reading()).await?;
         Ok(at.map(millis))
     }
 
     async fn next_move(&self) -> Result<Option<Timestamp>> {
-        let at: Option<i64> = sqlx::query_scalar(
-            "SELECT min(at) FROM (SELECT min(not_before) AS at FROM reminder WHERE state = 'planned' \
-             UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending')",
-        )
-        .fetch_one(self.reading())
-        .await?;
+        let at: Option<i64> = sqlx::query_scalar(NEXT_MOVE).fetch_one(self.reading()).await?;
         Ok(at.map(millis))
     }
 
@@ -146,10 +148,19 @@ impl PlanningStore for SqliteStore {
 
     async fn look_at_all(&self, now: Timestamp) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query("UPDATE task SET next_look_at = $1 WHERE next_look_at > $1")
+        let done = sqlx::query(
+            // Every one, and to a value unlike the one read before: a plan made under the earlier rules is not kept.
+            "UPDATE task SET next_look_at = CASE next_look_at WHEN $1 THEN $1 - 1 ELSE $1 END WHERE next_look_at IS NOT NULL")
             .bind(now.as_millisecond())
             .execute(&mut *tx)
             .await?;
+        // What waits for its hours asks for them again when it is bundled or sent: a day may be worked now.
+        for statement in [
+            "UPDATE reminder SET not_before = $1 WHERE state = 'planned' AND not_before > $1",
+            "UPDATE message SET not_before = $1 WHERE state = 'pending' AND not_before > $1 AND tries = 0",
+        ] {
+            sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(done.rows_affected())
     }
@@ -244,7 +255,6 @@ async fn insert_reminders(
     for planned in plans {
         for due in &planned.plan.due {
             row(planned.task, &due.key, due.urging, due.due_at, due.send_at, ReminderState::Planned, "");
-            saved.planned += 1;
         }
         for skipped in &planned.plan.skipped {
             let because = skipped.because.as_str();
@@ -257,7 +267,6 @@ async fn insert_reminders(
                 ReminderState::Superseded,
                 because,
             );
-            saved.superseded += 1;
         }
     }
     if rows.is_empty() {
@@ -265,7 +274,7 @@ async fn insert_reminders(
     }
     // One statement a batch: a round trip a row would be most of the pass. What a pause had silenced may speak again
     // once the task came back; everything else that is on record stays as it is.
-    sqlx::query(
+    let kept: Vec<bool> = sqlx::query_scalar(
         "INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
          not_before, state, reason, created_at, changed_at) \
          SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
@@ -274,12 +283,16 @@ async fn insert_reminders(
          state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, message = NULL, \
          changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
          AND reminder.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') \
-         AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task)",
+         AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task) \
+         RETURNING state = 'planned'",
     )
     .bind(serde_json::Value::from(rows).to_string())
     .bind(now.as_millisecond())
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
+    let planned = kept.iter().filter(|planned| **planned).count() as u64;
+    saved.planned += planned;
+    saved.superseded += kept.len() as u64 - planned;
     Ok(())
 }
 

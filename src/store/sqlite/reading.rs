@@ -118,7 +118,7 @@ impl ReadingStore for SqliteStore {
 
     async fn overdue_of(&self, agency: AgencyId, day: Date) -> Result<u32> {
         Ok(sqlx::query_scalar(
-            "SELECT count(*) FROM obligation o JOIN task t ON t.id = o.task WHERE t.lead = $1 AND o.agency = $1 \
+            "SELECT count(*) FROM obligation o INDEXED BY obligation_by_agency JOIN task t ON t.id = o.task WHERE t.lead = $1 AND o.agency = $1 \
              AND o.clock = 'completion' AND o.due_date < $2 AND t.held = '' \
              AND t.state IN ('not_received', 'not_started', 'in_progress', 'extension_requested', 'submitted')",
         )

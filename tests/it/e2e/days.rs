@@ -15,18 +15,18 @@ use crate::sink::{smtp::Received, zalo::Post};
 
 /// Something that reached somebody.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Told {
-    day: String,
-    channel: &'static str,
-    address: String,
+pub struct Told {
+    pub day: String,
+    pub channel: &'static str,
+    pub address: String,
     /// The tasks named. A classified one has no code outside.
-    codes: BTreeSet<String>,
+    pub codes: BTreeSet<String>,
     /// A task's two deadlines are two items.
-    items: usize,
+    pub items: usize,
 }
 
 /// The events of `dondoc plan`.
-fn foreseen(world: &World, from: &str, until: &str) -> Vec<Value> {
+pub fn foreseen(world: &World, from: &str, until: &str) -> Vec<Value> {
     let plan = world.json(&["plan", "--from", from, "--until", until]);
     plan["events"].as_array().unwrap().clone()
 }
@@ -35,9 +35,12 @@ fn day(at: Timestamp) -> String {
     at.to_zoned(zone()).date().to_string()
 }
 
+/// A task's code and its clock: one item of a letter.
+type Item<'a> = (&'a str, &'a str);
+
 /// What a plan says will reach whom, in order. Each message once; what comes by two ways once.
-fn expected(events: &[Value]) -> Vec<Told> {
-    let mut messages: BTreeMap<&str, (Told, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+pub fn expected(events: &[Value]) -> Vec<Told> {
+    let mut messages: BTreeMap<&str, (Told, BTreeSet<Item>)> = BTreeMap::new();
     for event in events.iter().filter(|event| event["kind"] == "reminder") {
         let text = |key: &str| event[key].as_str().unwrap_or_else(|| panic!("{key} in {event}"));
         let channel = if text("channel") == "zalo" { "zalo" } else { "email" };
@@ -50,8 +53,7 @@ fn expected(events: &[Value]) -> Vec<Told> {
         }
         items.insert((text("task"), text("clock")));
     }
-    let mut told: Vec<Told> =
-        messages.into_values().map(|(told, items)| Told { items: items.len(), ..told }).collect();
+    let mut told: Vec<Told> = messages.into_values().map(|(told, items)| Told { items: items.len(), ..told }).collect();
     told.sort();
     told
 }
@@ -63,7 +65,7 @@ fn codes(text: &str) -> BTreeSet<String> {
 }
 
 /// A mail as it was taken, after everything that each must have was looked at.
-fn told_by_mail(mail: &Received) -> Told {
+pub fn told_by_mail(mail: &Received) -> Told {
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail that parses");
     assert!(!mail.bare_line_end, "a bare line end reached the wire");
     assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
@@ -85,7 +87,9 @@ fn told_by_mail(mail: &Received) -> Told {
     }
     let several = subject.split_once("] ").and_then(|(_, rest)| rest.split_once(" nhiệm vụ: "));
     let items = several.map_or(1, |(n, _)| n.parse().unwrap_or_else(|_| panic!("{subject}")));
-    if items == 1 && let Some(code) = codes.first() {
+    if items == 1
+        && let Some(code) = codes.first()
+    {
         assert!(subject.contains(code.as_str()), "{subject}");
         let root = format!("<task-{code}@office.example>");
         assert_eq!(mail.header("References"), Some(root), "letters on one task make one thread");
@@ -95,7 +99,7 @@ fn told_by_mail(mail: &Received) -> Told {
     Told { day, channel: "email", address: mail.to[0].clone(), codes, items }
 }
 
-fn told_by_post(post: &Post) -> Told {
+pub fn told_by_post(post: &Post) -> Told {
     assert_eq!(post.signed_by, Some(0), "the signature does not verify");
     let body: Value = serde_json::from_slice(&post.body).expect("JSON");
     let at: i64 = post.header("x-dondoc-timestamp").unwrap().parse().unwrap();
@@ -108,20 +112,19 @@ fn told_by_post(post: &Post) -> Told {
 }
 
 /// Everything that arrived, in order.
-fn arrived(world: &World) -> Vec<Told> {
+pub fn arrived(world: &World) -> Vec<Told> {
     let mut told: Vec<Told> = world.mail.journal().iter().map(told_by_mail).collect();
     told.extend(world.zalo.posts().iter().filter(|post| post.taken).map(told_by_post));
     told.sort();
     told
 }
 
-fn compare(expected: &[Told], arrived: &[Told]) {
+pub fn compare(expected: &[Told], arrived: &[Told]) {
     let missing: Vec<_> = expected.iter().filter(|told| !arrived.contains(told)).collect();
     let unexpected: Vec<_> = arrived.iter().filter(|told| !expected.contains(told)).collect();
     assert!(missing.is_empty() && unexpected.is_empty(), "missing: {missing:#?}\nunexpected: {unexpected:#?}");
     assert_eq!(expected.len(), arrived.len(), "something came twice");
 }
-
 
 /// What was reckoned on paper, from the two spreadsheets, the ladder in `config/rules.toml` and a calendar on the wall:
 /// day, channel, address, task, and what is said of it. It is all that anybody hears of these four tasks.
@@ -205,14 +208,19 @@ fn compare_with_paper(world: &World) {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // What is said of a task stands behind its code; of the only one in a letter, anywhere.
         let mut said = text.match_indices(code).map(|(at, _)| text[at..].chars().take(90).collect::<String>());
-        let said = if told.items > 1 { said.any(|s| s.to_lowercase().contains(words)) } else { text.to_lowercase().contains(words) };
+        let said = if told.items > 1 {
+            said.any(|s| s.to_lowercase().contains(words))
+        } else {
+            text.to_lowercase().contains(words)
+        };
         assert!(said, "{day} {channel} {address}: {code} is not said to be {words:?}:\n{text}");
     }
     for (told, _) in &came {
         for code in &told.codes {
             let known = ON_PAPER.iter().any(|row| row.3 == code);
             let address = short(&told.address);
-            let foreseen = ON_PAPER.iter().any(|row| (row.0, row.1, row.2, row.3) == (&told.day, told.channel, &address, code));
+            let foreseen =
+                ON_PAPER.iter().any(|row| (row.0, row.1, row.2, row.3) == (&told.day, told.channel, &address, code));
             assert!(!known || foreseen, "nobody reckoned with {code} to {address} on {}", told.day);
         }
     }
@@ -268,7 +276,7 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
 fn compare_explanations(world: &World, events: &[Value]) {
     let codes: BTreeSet<&str> = events
         .iter()
-        .filter(|event| day(instant(&event["send_at"])) >= "2026-11-25".to_owned())
+        .filter(|event| day(instant(&event["send_at"])).as_str() >= "2026-11-25")
         .map(|event| event["task"].as_str().unwrap())
         .collect();
     assert!(codes.len() > 10);

@@ -85,6 +85,8 @@ pub struct When {
     pub clock: Option<String>,
     pub paper: Option<String>,
     pub times: Option<u32>,
+    /// The refusals themselves are not told: there would be hundreds.
+    pub quiet: bool,
 }
 
 /// Reads a file. `expect` and `record` may stand anywhere, so that a story can be told in its order.

@@ -206,7 +206,7 @@ impl Play {
             .iter()
             .filter(|kind| **kind == ChannelKind::Email || self.scenario.zalo)
             .map(|kind| {
-                let recording = Recording { world: world.clone(), kind: *kind, keys: Mutex::default() };
+                let recording = Recording { world: world.clone(), kind: *kind };
                 (*kind, Arc::new(recording) as Arc<dyn Channel>)
             })
             .collect();

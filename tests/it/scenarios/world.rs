@@ -1,7 +1,11 @@
 //! The office of every story: a small fixed directory, tasks as entered, and what befalls them. Straight SQL, for the
 //! stories must not depend on how an import reads a table.
 
-use std::{collections::VecDeque, path::Path, sync::Mutex};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::Path,
+    sync::Mutex,
+};
 
 use dondoc::{
     clock,
@@ -63,6 +67,15 @@ pub struct Answer {
     pub reply: String,
     pub until: Option<Timestamp>,
     pub times: Option<u32>,
+    pub quiet: bool,
+}
+
+/// What the relay answers to one message.
+#[derive(Clone)]
+pub struct Told {
+    pub code: i32,
+    pub reply: String,
+    pub quiet: bool,
 }
 
 pub struct World {
@@ -71,6 +84,8 @@ pub struct World {
     pub clock: clock::Clock,
     pub timeline: Mutex<Timeline>,
     pub answers: Mutex<Vec<Answer>>,
+    /// Message-IDs that were handed over, by our number.
+    pub keys: Mutex<HashMap<i64, String>>,
     /// Events that wait for a message to be under way.
     pub during: Mutex<VecDeque<When>>,
     /// Set by an event that kills the daemon while a message is under way.
@@ -93,6 +108,7 @@ impl World {
             clock,
             timeline: Mutex::default(),
             answers: Mutex::default(),
+            keys: Mutex::default(),
             during: Mutex::default(),
             crash: tokio::sync::Notify::new(),
             zone,
@@ -340,6 +356,7 @@ impl World {
                     reply: event.reply.clone().unwrap_or_else(|| "5.1.1 no such user".to_owned()),
                     until: event.until.map(|until| self.instant(until)),
                     times: event.times,
+                    quiet: event.quiet,
                 });
             }
             _ => {
@@ -408,7 +425,7 @@ impl World {
     }
 
     /// What the relay answers to a message for this person.
-    pub fn answer(&self, channel: &str, local: &str) -> Option<(i32, String)> {
+    pub fn answer(&self, channel: &str, local: &str) -> Option<Told> {
         let now = self.clock.now();
         let mut answers = self.answers.lock().unwrap();
         let answer = answers.iter_mut().find(|answer| {
@@ -420,7 +437,7 @@ impl World {
         if let Some(times) = &mut answer.times {
             *times -= 1;
         }
-        Some((answer.code, answer.reply.clone()))
+        Some(Told { code: answer.code, reply: answer.reply.clone(), quiet: answer.quiet })
     }
 
     /// Events that were waiting for a message to come this far.

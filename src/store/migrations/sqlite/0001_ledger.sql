@@ -129,6 +129,8 @@ CREATE TABLE obligation (
   ended_at INTEGER,
   PRIMARY KEY (task, clock, agency)
 ) WITHOUT ROWID;
+-- How many of an agency's tasks are overdue, for its notices.
+CREATE INDEX obligation_by_agency ON obligation(agency, clock, due_date);
 CREATE TABLE task_event (
   id INTEGER PRIMARY KEY,
   task INTEGER NOT NULL REFERENCES task(id),

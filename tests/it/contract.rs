@@ -1,0 +1,95 @@
+//! What every database must keep, written once over the store's traits.
+//!
+//! A database joins by implementing [`Database`] in a file of its own under `contract/` and by one [`contract!`] line
+//! there. Nothing here contains SQL: tasks come in by the intake's trait, acts by theirs, and everything is read back
+//! the way the program reads it.
+
+mod office;
+mod operator;
+mod outcomes;
+mod planning;
+mod reading;
+mod sending;
+mod sqlite;
+
+use std::sync::Arc;
+
+use dondoc::store::{Store, intake::IntakeStore};
+
+/// A database the suite can be run on.
+trait Database: Sized {
+    /// An empty one of its own, migrated.
+    async fn fresh() -> Self;
+
+    /// The same data through new connections, as after the process ended.
+    async fn reopen(&mut self);
+
+    fn store(&self) -> Arc<dyn Store>;
+
+    fn intake(&self) -> &dyn IntakeStore;
+}
+
+/// Makes a test of every property, on one database. A property missing from this list is an unused function, and that
+/// is a warning.
+macro_rules! contract {
+    ($database:ty) => {
+        crate::contract::contract!(@ $database;
+            planning: due_tasks_come_longest_waiting_first_and_only_open_unheld_ones,
+            planning: a_page_of_open_tasks_goes_on_after_the_last_one,
+            planning: a_plan_kept_twice_gives_each_reminder_once,
+            planning: a_task_that_changed_since_it_was_read_is_left_alone,
+            planning: everything_a_plan_says_is_kept_together,
+            planning: a_notice_that_cannot_be_drawn_up_keeps_nothing_of_its_batch,
+            planning: displaced_reminders_leave_no_empty_message,
+            planning: what_is_being_sent_is_not_displaced,
+            planning: what_is_pushed_is_looked_at_later_and_all_are_looked_at_when_the_rules_change,
+            planning: steps_are_known_since_they_were_accepted_last,
+            planning: marks_are_set_changed_and_cleared,
+            sending: a_reminder_becomes_ready_then_a_message_then_pending,
+            sending: reminders_set_aside_wait_end_or_go_another_way,
+            sending: a_message_whose_reminders_are_gone_is_not_made,
+            sending: pending_messages_of_a_channel_come_in_the_order_of_their_moments,
+            sending: two_claims_at_once_never_both_get_a_message,
+            sending: each_claim_leaves_its_attempt_on_record_under_its_own_token,
+            sending: the_gate_opens_only_for_what_was_composed,
+            sending: the_gate_stays_shut_after_any_change,
+            sending: the_gate_knows_a_lease_that_is_over_or_another_s,
+            sending: a_message_postponed_waits_and_one_that_is_leased_does_not_move,
+            outcomes: an_acceptance_is_recorded_by_its_own_token_whatever_the_lease,
+            outcomes: an_acceptance_wins_over_what_was_decided_without_it,
+            outcomes: an_acceptance_recorded_twice_counts_once,
+            outcomes: an_outcome_under_a_foreign_token_changes_nothing,
+            outcomes: a_refusal_for_now_is_composed_anew_and_a_lost_answer_keeps_its_bytes,
+            outcomes: what_the_gate_refused_is_bundled_anew_without_what_is_over,
+            outcomes: after_a_lost_answer_the_message_stays_unknown_and_the_new_one_names_it,
+            outcomes: a_lost_answer_that_is_not_repeated_ends_unknown,
+            outcomes: a_refused_recipient_leads_to_the_agency_s_box_under_its_own_key,
+            outcomes: a_classified_message_that_is_refused_goes_nowhere_else,
+            operator: a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_bytes,
+            operator: the_third_crash_of_a_leased_message_is_its_last,
+            operator: rescue_leaves_alone_what_no_crash_touched,
+            operator: what_could_not_leave_in_its_time_expires,
+            operator: a_dead_message_is_retried_anew_and_an_unknown_one_with_its_bytes,
+            operator: an_unknown_message_that_was_retried_is_still_one_that_may_have_arrived,
+            operator: a_message_given_up_suppresses_what_it_carried,
+            operator: only_what_is_stuck_can_be_retried_and_only_what_rests_discarded,
+            reading: an_act_that_silences_does_so_in_its_own_transaction,
+            reading: a_deadline_that_moves_takes_the_waiting_reminders_with_it,
+            reading: counts_and_the_outbox_agree_with_what_was_done,
+            reading: the_story_tells_what_came_of_each_reminder,
+            reading: the_directory_s_revision_rises_with_each_change,
+            reading: overdue_tasks_of_an_agency_are_those_it_leads,
+            reading: a_register_filed_from_several_sides_has_no_gap,
+            reading: nothing_is_forgotten_when_the_process_ends,
+        );
+    };
+    (@ $database:ty; $($subject:ident: $property:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $property() {
+                crate::contract::$subject::$property::<$database>().await;
+            }
+        )+
+    };
+}
+use contract;

@@ -1,0 +1,227 @@
+//! What becomes of a message after an attempt, and of what it carried.
+
+use dondoc::{
+    planning::{
+        ledger::{ReminderKey, ReminderState},
+        rules::{Audience, ChannelKind},
+    },
+    store::{
+        acts::Act,
+        ledger::{GateAnswer, NewMessage, Next},
+    },
+};
+
+use super::{
+    Database,
+    office::{BYTES, Office, at, key, message, today},
+};
+
+pub async fn an_acceptance_is_recorded_by_its_own_token_whatever_the_lease<D: Database>() {
+    let office = Office::<D>::new().await;
+    // The process stood still past its lease, and another one took the message over.
+    let (task, message) = office.waiting().await;
+    let first = office.hand_over(0, message).await;
+    assert_eq!(office.store().rescue(at(60)).await.unwrap().unanswered, 1);
+    let second = office.claim(60, message).await;
+    office.accept(61, &first).await;
+    assert_eq!(office.fate(message).await, "sent");
+    assert_eq!(office.told(task).await, ["truoc-5: sent"]);
+    // The other one does not send it again, and cannot make it anything else.
+    assert_ne!(office.freeze(&second, 62).await, GateAnswer::Go);
+    office.answer(62, &second, "permanent", Next::Dead { fallback: false }).await;
+    assert_eq!(office.fate(message).await, "sent");
+    assert_eq!(office.told(task).await, ["truoc-5: sent"]);
+}
+
+pub async fn an_acceptance_wins_over_what_was_decided_without_it<D: Database>() {
+    for next in [
+        Next::Dead { fallback: false },
+        Next::Unknown,
+        Next::Recompose,
+        Next::Repeat { at: at(90), spend: true },
+        Next::Sent { day: today() },
+    ] {
+        let office = Office::<D>::new().await;
+        let (task, message) = office.waiting().await;
+        let first = office.hand_over(0, message).await;
+        office.store().rescue(at(60)).await.unwrap();
+        let second = office.claim(60, message).await;
+        if matches!(next, Next::Sent { .. }) {
+            assert_eq!(office.freeze(&second, 61).await, GateAnswer::Go);
+        }
+        office.answer(61, &second, "other", next.clone()).await;
+        office.accept(62, &first).await;
+        assert_eq!(office.fate(message).await, "sent", "{next:?}");
+        assert_eq!(office.told(task).await, ["truoc-5: sent"], "{next:?}");
+        assert!(office.store().ready_reminders(at(99)).await.unwrap().is_empty(), "{next:?}");
+        assert_eq!(office.store().sent_on(today()).await.unwrap()[0].2, 1, "{next:?}");
+    }
+}
+
+pub async fn an_acceptance_recorded_twice_counts_once<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (_, message) = office.waiting().await;
+    let claimed = office.hand_over(0, message).await;
+    office.accept(1, &claimed).await;
+    office.accept(2, &claimed).await;
+    let count = || async { office.store().sent_on(today()).await.unwrap() };
+    assert_eq!(count().await, [(ChannelKind::Email, "a@x.example".to_owned(), 1)]);
+    let (_, another) = office.waiting().await;
+    let claimed = office.hand_over(3, another).await;
+    office.accept(3, &claimed).await;
+    assert_eq!(count().await, [(ChannelKind::Email, "a@x.example".to_owned(), 2)]);
+    assert!(office.store().sent_on(today().tomorrow().unwrap()).await.unwrap().is_empty());
+}
+
+pub async fn an_outcome_under_a_foreign_token_changes_nothing<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, message) = office.waiting().await;
+    let (_, other) = office.waiting().await;
+    let claimed = office.hand_over(0, message).await;
+    let mut foreign = office.claim(0, other).await;
+    foreign.id = message;
+    let before = office.message(message).await;
+    let counted = office.store().sent_on(today()).await.unwrap();
+    for next in [
+        Next::Sent { day: today() },
+        Next::Retry { at: at(1), spend: true },
+        Next::Repeat { at: at(1), spend: true },
+        Next::Recompose,
+        Next::Unknown,
+        Next::Dead { fallback: true },
+    ] {
+        office.answer(1, &foreign, "other", next.clone()).await;
+        assert_eq!(office.message(message).await, before, "{next:?}");
+        assert_eq!(office.told(task).await, ["truoc-5: in_message"], "{next:?}");
+    }
+    assert_eq!(office.store().sent_on(today()).await.unwrap(), counted);
+    office.accept(2, &claimed).await;
+    assert_eq!(office.fate(message).await, "sent");
+}
+
+pub async fn a_refusal_for_now_is_composed_anew_and_a_lost_answer_keeps_its_bytes<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (_, message) = office.waiting().await;
+    let first = office.hand_over(0, message).await;
+    office.answer(1, &first, "transient", Next::Retry { at: at(6), spend: true }).await;
+    assert_eq!(office.store().message_bytes(message).await.unwrap(), None);
+    assert!(!office.is_pending(5, message).await);
+    let second = office.claim(6, message).await;
+    assert_eq!((second.frozen.as_ref(), second.attempts, second.n), (None, 1, 2));
+    let sent = office.freezing(&second, 6).await;
+    assert_eq!(office.freeze(&second, 6).await, GateAnswer::Go);
+
+    office.answer(7, &second, "unknown", Next::Repeat { at: at(12), spend: true }).await;
+    assert!(!office.is_pending(11, message).await);
+    assert!(office.store().pending(ChannelKind::Email, at(12), 9).await.unwrap()[0].frozen);
+    let third = office.claim(12, message).await;
+    let frozen = third.frozen.clone().unwrap();
+    assert_eq!((frozen.bytes.as_slice(), &frozen.message_id), (BYTES, &sent.message_id));
+    // Met by a site that is not there, before a byte left: the first copy may still have arrived.
+    office.answer(13, &third, "released", Next::Retry { at: at(13), spend: false }).await;
+    assert_eq!(office.claim(13, message).await.frozen, Some(frozen));
+}
+
+pub async fn what_the_gate_refused_is_bundled_anew_without_what_is_over<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (done, moved, open) = (office.task().await, office.task().await, office.task().await);
+    let mut reminders = Vec::new();
+    for task in [done, moved, open] {
+        reminders.push(office.remind(task, "truoc-5").await);
+    }
+    let id = office.bundle(&reminders).await;
+    let claimed = office.claim(0, id).await;
+    office.act(done, Act::Done { on: None }).await;
+    let extension = Act::Extend {
+        clock: dondoc::planning::task::Clock::Completion,
+        date: jiff::civil::date(2026, 12, 31),
+        time: None,
+        decided_on: None,
+        approver: String::new(),
+    };
+    office.act(moved, extension).await;
+    assert_eq!(office.freeze(&claimed, 2).await, GateAnswer::Changed);
+    office.answer(2, &claimed, "released", Next::Recompose).await;
+    assert_eq!(office.fate(id).await, "suppressed changed");
+    assert_eq!(office.told(open).await, ["truoc-5: planned"]);
+    // The reason is the task's own, as if the reminder had still been waiting when it changed.
+    assert_eq!(office.told(done).await, ["truoc-5: suppressed completed"]);
+    assert_eq!(office.told(moved).await, ["truoc-5: superseded deadline_moved"]);
+    let ready = office.store().ready_reminders(at(2)).await.unwrap();
+    assert_eq!(ready.iter().map(|row| (row.id, row.earlier)).collect::<Vec<_>>(), [(reminders[2], None)]);
+}
+
+pub async fn after_a_lost_answer_the_message_stays_unknown_and_the_new_one_names_it<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (done, open) = (office.task().await, office.task().await);
+    let (a, b) = (office.remind(done, "truoc-5").await, office.remind(open, "truoc-5").await);
+    let id = office.bundle(&[a, b]).await;
+    let claimed = office.hand_over(0, id).await;
+    office.answer(1, &claimed, "unknown", Next::Repeat { at: at(5), spend: true }).await;
+    office.act(done, Act::Done { on: None }).await;
+    // What may have arrived is not silenced: it is for its sender to find out.
+    assert_eq!(office.told(done).await, ["truoc-5: in_message"]);
+
+    let again = office.claim(5, id).await;
+    assert_eq!(office.freeze(&again, 5).await, GateAnswer::Changed);
+    office.answer(5, &again, "released", Next::Recompose).await;
+    assert_eq!(office.fate(id).await, "unknown changed");
+    assert_eq!(office.store().message_bytes(id).await.unwrap().as_deref(), Some(BYTES));
+    assert_eq!(office.told(done).await, ["truoc-5: unknown answer_lost"]);
+    assert_eq!(office.told(open).await, ["truoc-5: planned"]);
+
+    let ready = office.store().ready_reminders(at(5)).await.unwrap();
+    assert_eq!(ready.iter().map(|row| (row.id, row.earlier)).collect::<Vec<_>>(), [(b, Some(id))]);
+    let new = office.bundle_as(NewMessage { earlier: Some(id), ..message(&[b]) }).await;
+    let claimed = office.claim(6, new).await;
+    assert_eq!((claimed.earlier, claimed.earlier_at, claimed.frozen), (Some(id), Some(at(0)), None));
+}
+
+pub async fn a_lost_answer_that_is_not_repeated_ends_unknown<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, message) = office.waiting().await;
+    let claimed = office.hand_over(0, message).await;
+    office.answer(1, &claimed, "unknown", Next::Unknown).await;
+    assert_eq!(office.fate(message).await, "unknown answer_lost");
+    assert_eq!(office.told(task).await, ["truoc-5: unknown answer_lost"]);
+    assert!(!office.is_pending(999, message).await);
+    assert_eq!(office.store().message_bytes(message).await.unwrap().as_deref(), Some(BYTES));
+}
+
+pub async fn a_refused_recipient_leads_to_the_agency_s_box_under_its_own_key<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, id) = office.waiting().await;
+    let claimed = office.hand_over(0, id).await;
+    office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.fate(id).await, "dead refused");
+    assert_eq!(office.told(task).await, ["truoc-5: planned", "truoc-5: dead refused"]);
+    let to_box = ReminderKey { audience: Audience::AgencyBox, ..key("truoc-5") };
+    let entry = office.entry(task, &to_box).await;
+    assert_eq!((entry.state, entry.due_at), (ReminderState::Planned, at(0)));
+    let listed = office.store().unreachable().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].1.as_str(), listed[0].3.as_str()), ("handler", "refused"));
+
+    // The box refuses too: there is nothing after it.
+    let id = office.bundle_as(NewMessage { address: "hop@x.example".into(), ..message(&[entry.id]) }).await;
+    let claimed = office.hand_over(2, id).await;
+    office.answer(2, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.told(task).await, ["truoc-5: dead refused", "truoc-5: dead refused"]);
+    assert!(office.store().ready_reminders(at(99)).await.unwrap().is_empty());
+
+    let (task, id) = office.waiting().await;
+    let claimed = office.claim(3, id).await;
+    office.answer(3, &claimed, "permanent", Next::Dead { fallback: false }).await;
+    assert_eq!(office.told(task).await, ["truoc-5: dead refused"]);
+}
+
+pub async fn a_classified_message_that_is_refused_goes_nowhere_else<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let reminder = office.remind(task, "truoc-5").await;
+    let id = office.bundle_as(NewMessage { classified: true, ..message(&[reminder]) }).await;
+    let claimed = office.hand_over(0, id).await;
+    assert!(claimed.classified);
+    office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.told(task).await, ["truoc-5: dead refused"]);
+}

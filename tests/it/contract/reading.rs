@@ -1,0 +1,221 @@
+//! Acts on what waits, and what people are told afterwards.
+
+use dondoc::{
+    planning::{ledger::ReminderState, task::TaskState},
+    store::{
+        acts::Act,
+        intake::DirectoryChanges,
+        ledger::{Aside, Next},
+        register::RegisterItem,
+    },
+};
+use futures_util::future::join_all;
+use jiff::civil::date;
+
+use super::{
+    Database,
+    office::{HANDLER, Office, SNV, STC, at, due, key, person, today},
+    planning::notice,
+};
+
+pub async fn an_act_that_silences_does_so_in_its_own_transaction<D: Database>() {
+    for (act, reason) in [
+        (Act::Done { on: Some(today()) }, "completed"),
+        (Act::Pause, "paused"),
+        (Act::Submit, "submitted"),
+        (Act::Return, "returned"),
+        (Act::Withdraw, "withdrawn"),
+    ] {
+        let office = Office::<D>::new().await;
+        let (task, message) = office.waiting().await;
+        office.remind(task, "truoc-1").await;
+        let acted = office.act(task, act.clone()).await;
+        assert_eq!(acted.silenced, 2, "{act:?}");
+        let fate = |step: &str| format!("{step}: suppressed {reason}");
+        assert_eq!(office.told(task).await, [fate("truoc-1"), fate("truoc-5")], "{act:?}");
+        assert_eq!(office.fate(message).await, format!("suppressed {reason}"));
+        assert!(office.store().claim(at(2), at(9), &[message]).await.unwrap().is_empty());
+        assert_eq!(office.store().next_move().await.unwrap(), None);
+        let looked_at = office.record_of(task).await.next_look_at.is_some();
+        assert_eq!(looked_at, acted.state.is_open(), "{act:?}");
+        assert!(office.store().events(task).await.unwrap().iter().any(|line| line.what == "state"), "{act:?}");
+    }
+    // An act that is refused silences nothing.
+    let office = Office::<D>::new().await;
+    let (task, message) = office.waiting().await;
+    let tomorrow = today().tomorrow().unwrap();
+    let act = Act::Done { on: Some(tomorrow) };
+    office.store().act(at(1), today(), task, &act, &super::office::by()).await.unwrap_err();
+    assert_eq!(
+        (office.state_of(task).await, office.fate(message).await.as_str()),
+        (ReminderState::InMessage, "pending")
+    );
+}
+
+pub async fn a_deadline_that_moves_takes_the_waiting_reminders_with_it<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, message) = office.waiting().await;
+    let act = Act::Extend {
+        clock: dondoc::planning::task::Clock::Completion,
+        date: date(2026, 12, 31),
+        time: None,
+        decided_on: None,
+        approver: String::new(),
+    };
+    office.act(task, act).await;
+    assert_eq!(office.told(task).await, ["truoc-5: superseded deadline_moved"]);
+    assert!(office.fate(message).await.starts_with("suppressed"));
+    let record = office.record_of(task).await;
+    assert_eq!((record.task.obligations[0].arming, record.task.state), (2, TaskState::InProgress));
+    // The step of the new arming is another reminder.
+    let again = dondoc::planning::ledger::ReminderKey { arming: 2, ..key("truoc-5") };
+    assert_eq!(office.keep(2, task, due(again, 2)).await.planned, 1);
+}
+
+pub async fn counts_and_the_outbox_agree_with_what_was_done<D: Database>() {
+    let office = Office::<D>::new().await;
+    assert_eq!(office.store().counts().await.unwrap().open_tasks, 0);
+    let mut messages = Vec::new();
+    for _ in 0..6 {
+        messages.push(office.waiting().await);
+    }
+    // Stays pending, leased, frozen; sent, dead, unknown.
+    office.claim(0, messages[1].1).await;
+    office.hand_over(0, messages[2].1).await;
+    let claimed = office.hand_over(0, messages[3].1).await;
+    office.accept(1, &claimed).await;
+    let claimed = office.hand_over(0, messages[4].1).await;
+    office.answer(1, &claimed, "permanent", Next::Dead { fallback: false }).await;
+    let claimed = office.hand_over(0, messages[5].1).await;
+    office.answer(1, &claimed, "unknown", Next::Unknown).await;
+    office.task_with(0, |task| (task.held, task.next_look_at) = ("agency_unknown", None)).await;
+    office.act(messages[3].0, Act::Done { on: None }).await;
+    let nobody = office.task_with(-5, |_| {}).await;
+    let reminder = office.remind(nobody, "truoc-5").await;
+    office.aside(Aside::Nobody { reminder, why: "no_address", quiet: false }).await;
+    office.store().file_notices(&[notice(nobody)], at(2)).await.unwrap();
+
+    let counts = office.store().counts().await.unwrap();
+    assert_eq!((counts.open_tasks, counts.held_tasks), (6, 1));
+    assert_eq!((counts.backlog_email, counts.backlog_zalo, counts.dead, counts.unknown), (3, 0, 1, 1));
+    assert_eq!((counts.unreachable, counts.register_entries, counts.unwritten_files), (1, 1, 0));
+    assert_eq!(counts.register_head, office.store().register_head().await.unwrap().hash);
+    assert_eq!(counts.next_look, office.store().next_look().await.unwrap());
+
+    let outbox = office.store().outbox(None).await.unwrap();
+    let states: Vec<&str> = outbox.iter().map(|row| row.state.as_str()).collect();
+    assert_eq!(states, ["pending", "leased", "frozen", "dead", "unknown"]);
+    let last: Vec<&str> = outbox.iter().map(|row| row.last.as_str()).collect();
+    assert_eq!(last, ["", "claimed", "handed_over", "permanent reply to 1", "unknown reply to 1"]);
+    assert_eq!(office.store().outbox(Some("sent")).await.unwrap().len(), 1);
+}
+
+pub async fn the_story_tells_what_came_of_each_reminder<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let sent = office.remind(task, "truoc-5").await;
+    let message = office.bundle(&[sent]).await;
+    let first = office.hand_over(0, message).await;
+    office.answer(3, &first, "transient", Next::Retry { at: at(4), spend: true }).await;
+    let second = office.hand_over(4, message).await;
+    office.accept(5, &second).await;
+    office.keep(6, task, due(key("truoc-1"), 60)).await;
+
+    let story = office.story(task).await;
+    assert_eq!(story.iter().map(|row| row.key.step.as_str()).collect::<Vec<_>>(), ["truoc-5", "truoc-1"]);
+    let told = &story[0];
+    assert_eq!((told.state, told.message, told.address.as_str()), (ReminderState::Sent, Some(message), "a@x.example"));
+    assert_eq!((told.answered_at, told.outcome.as_str(), told.code), (Some(at(5)), "accepted", 250));
+    assert_eq!(told.reply, "reply to 2");
+    let waits = &story[1];
+    assert_eq!((waits.state, waits.message, waits.not_before), (ReminderState::Planned, None, at(60)));
+    assert_eq!((waits.answered_at, waits.outcome.as_str(), waits.code), (None, "", 0));
+}
+
+pub async fn the_directory_s_revision_rises_with_each_change<D: Database>() {
+    let office = Office::<D>::new().await;
+    let before = office.store().directory_revision().await.unwrap();
+    let people = vec![person(HANDLER, "Trần Văn An", "a@x.example")];
+    let changes = DirectoryChanges { people, ..DirectoryChanges::default() };
+    office.database.intake().write_directory(&changes).await.unwrap();
+    let after = office.store().directory_revision().await.unwrap();
+    assert!(after > before);
+    let rows = office.store().directory().await.unwrap();
+    assert_eq!(rows.revision, after);
+    assert_eq!((rows.agencies.len(), rows.people.len()), (2, 2));
+    assert!(rows.people.iter().any(|one| one.id == HANDLER && one.name == "Trần Văn An"));
+}
+
+pub async fn overdue_tasks_of_an_agency_are_those_it_leads<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (_, done, submitted) = (office.task().await, office.task().await, office.task().await);
+    office.task_with(0, |task| (task.held, task.next_look_at) = ("code_reused", None)).await;
+    office.act(done, Act::Done { on: None }).await;
+    office.act(submitted, Act::Submit).await;
+    let store = office.store();
+    assert_eq!(store.overdue_of(SNV, date(2026, 12, 15)).await.unwrap(), 0, "the day itself is in time");
+    assert_eq!(store.overdue_of(SNV, date(2026, 12, 16)).await.unwrap(), 2);
+    assert_eq!(store.overdue_of(STC, date(2026, 12, 16)).await.unwrap(), 0);
+}
+
+pub async fn a_register_filed_from_several_sides_has_no_gap<D: Database>() {
+    let office = Office::<D>::new().await;
+    let mut tasks = Vec::new();
+    for _ in 0..12 {
+        tasks.push(office.task().await);
+    }
+    // Some by the scan, some by themselves, one task of each pair by both at once, and one batch that fails.
+    let mut filings = Vec::new();
+    for pair in tasks.chunks(2) {
+        let (store, a, b) = (office.store(), pair[0], pair[1]);
+        filings.push(tokio::spawn(async move {
+            store.file_notices(&[notice(a), notice(b)], at(1)).await.unwrap();
+        }));
+        let mut planned = office.planned(b, due(key("qua-han-10"), 0)).await;
+        planned.notices.push(notice(b));
+        let store = office.store();
+        filings.push(tokio::spawn(async move {
+            assert_eq!(store.save_plans(at(1), vec![planned]).await.unwrap().changed, 0);
+        }));
+        let store = office.store();
+        filings.push(tokio::spawn(async move {
+            let mut failing = notice(a);
+            failing.key.step = "qua-han-20".into();
+            failing.draft = Box::new(|_| Err("no".into()));
+            store.file_notices(&[failing], at(1)).await.unwrap_err();
+        }));
+    }
+    for filed in join_all(filings).await {
+        filed.unwrap();
+    }
+    let notices = office.store().notices(0, 99).await.unwrap();
+    assert_eq!(notices.iter().map(|line| line.number).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    let (mut head, mut entries) = (None, Vec::new());
+    office
+        .store()
+        .walk_register(&mut |item| match item {
+            RegisterItem::Head(row) => head = Some(row),
+            RegisterItem::Entry(row) => entries.push(row),
+            RegisterItem::Notice(_) => {}
+            other => panic!("{other:?}"),
+        })
+        .await
+        .unwrap();
+    assert_eq!(entries.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    assert!(entries.windows(2).all(|pair| pair[0].hash == pair[1].prev), "one chain");
+    let head = head.unwrap();
+    assert_eq!((head.seq, &head.hash), (12, &entries[11].hash));
+}
+
+pub async fn nothing_is_forgotten_when_the_process_ends<D: Database>() {
+    let mut office = Office::<D>::new().await;
+    let (task, message) = office.waiting().await;
+    let claimed = office.hand_over(0, message).await;
+    office.store().file_notices(&[notice(task)], at(0)).await.unwrap();
+    let before = (office.record_of(task).await, office.story(task).await, office.message(message).await);
+    office.database.reopen().await;
+    assert_eq!((office.record_of(task).await, office.story(task).await, office.message(message).await), before);
+    // Only the answer was late: it is still recorded.
+    office.accept(1, &claimed).await;
+    assert_eq!(office.fate(message).await, "sent");
+}
