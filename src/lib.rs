@@ -28,6 +28,7 @@
 //! | [`intake`] | spreadsheets come in; the gate against State secrets | planning, message, config, store, clock |
 //! | [`inspection`] | the register's hash chain, notices, verification | planning, message, config, store, clock |
 //! | [`engine`] | scan, bundle, deliver; the daemon's loops | all of these, doorbell, systemd |
+//! | [`web`] | figures and health on 127.0.0.1 | planning, message, config, store, inspection, intake, clock |
 //! | [`cli`] | a file a command; wires the rest | everything |
 //! | [`clock`], [`doorbell`], [`systemd`] | the time, a ring, the service manager | – |
 //!
@@ -66,3 +67,4 @@ pub mod message;
 pub mod planning;
 pub mod store;
 pub mod systemd;
+pub mod web;

@@ -17,7 +17,8 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&line(status))]);
 }
 
-/// Settings are being read again. [`ready`] must follow, also when they were refused and the old ones stay.
+/// Settings that were found good are taken up. [`ready`] must follow (sd_notify(3)). Of an edit that was refused systemd
+/// hears neither: READY would look as if all were well; its status line says why.
 pub fn reloading() {
     // systemd wants to know when, by the clock it shares with us, to match it with the reload it asked for.
     match NotifyState::monotonic_usec_now() {
@@ -175,6 +176,17 @@ mod tests {
     fn the_unit_leaves_fifteen_seconds_to_record_what_is_left_at_a_stop() {
         let unit = include_str!("../systemd/dondoc.service");
         assert_eq!(seconds(unit, "TimeoutStopSec"), STOP.as_secs() + 15);
+    }
+
+    #[test]
+    fn a_reload_checks_the_files_against_the_real_tasks_before_the_daemon_is_told() {
+        let unit = include_str!("../systemd/dondoc.service");
+        let reloads: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
+        // A command without a `-` in front: when it fails the reload fails, and the next one is not run.
+        assert!(reloads[0].starts_with("+/usr/bin/dondoc ") && reloads[0].ends_with(" check --against-store"));
+        assert_eq!(reloads[1..], ["/bin/kill -HUP $MAINPID"]);
+        // RELOADING is sent only of what was found good: with notify-reload a refusal would leave systemd waiting.
+        assert!(unit.lines().any(|line| line == "Type=notify"));
     }
 
     #[test]

@@ -120,8 +120,17 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
             Command::Run(args) => run::run(&args, &context).await,
             Command::Demo(args) => demo::run(&args).await,
             Command::Check(args) => {
-                let shown = check::Shown { json: context.json, terminal: context.terminal() };
-                Ok(check::run(&args, &context.config, shown, context.now(), &super::wiring::Parts).await?)
+                let shown = check::Shown { json: context.json, terminal: context.terminal(), ..Default::default() };
+                let code = check::run(&args, &context.config, shown, context.now(), &super::wiring::Parts).await?;
+                if let Some(folder) = &args.preview {
+                    // Diagnostics, for stdout carries check's answer. Faults first: with them there is nothing to show.
+                    if code == exit::DONE {
+                        eprintln!("{}", super::check_preview::run(&context, folder)?);
+                    } else {
+                        eprintln!("Chưa viết bản xem trước: sửa các lỗi trên rồi chạy lại.");
+                    }
+                }
+                Ok(code)
             }
             Command::Import(args) => import_files(&args, &context).await,
             Command::Plan(args) => plan::run(&args, &context).await,

@@ -118,7 +118,7 @@ impl Context {
 /// The policy that an office's files come to.
 pub fn policy_of(office: OfficeFiles) -> anyhow::Result<Policy> {
     let texts = match &office.settings.files.templates {
-        Some(directory) => Texts::with_overrides(&overrides(directory)?)?,
+        Some(folder) => own_texts(folder)?,
         None => Texts::built_in(),
     };
     Ok(Policy {
@@ -130,17 +130,13 @@ pub fn policy_of(office: OfficeFiles) -> anyhow::Result<Policy> {
     })
 }
 
-/// An office's own templates: files of the built-in ones' names in its folder.
-pub fn overrides(directory: &Path) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
-    let mut found = std::collections::BTreeMap::new();
-    for name in Texts::names() {
-        let path = directory.join(name);
-        if path.is_file() {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            found.insert(name.to_owned(), text);
-        }
+/// An office's own templates in force: any fault that `check` would call an error refuses all of them.
+pub fn own_texts(folder: &Path) -> anyhow::Result<Texts> {
+    let own = super::templates::read(folder);
+    if let Some(first) = own.problems.iter().next() {
+        anyhow::bail!("{}: {} [{}]", first.file, first.message, first.code);
     }
-    Ok(found)
+    Texts::with_overrides(&own.overrides).with_context(|| format!("templates of {}", folder.display()))
 }
 
 /// Faults of files, to stderr.

@@ -2,6 +2,10 @@
 
 pub mod app;
 pub mod check;
+pub mod check_lines;
+pub mod check_preview;
+pub mod check_store;
+pub mod consequences;
 pub mod context;
 pub mod demo;
 pub mod explain;
@@ -12,9 +16,12 @@ pub mod outbox;
 pub mod ownership;
 pub mod plan;
 pub mod register;
+pub mod reload;
 pub mod run;
 pub mod status;
 pub mod task;
+pub mod templates;
+pub mod test_story;
 pub mod wiring;
 
 /// A progress bar where a person looks; nothing into a pipe.

@@ -1,22 +1,33 @@
 //! `dondoc run`: the daemon's life, from the lock to the last recorded answer.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     app::channels,
-    context::{Context, exit, policy_of, show_faults},
+    context::{Context, exit},
+    reload::{self, Outcome, Standing},
     status,
 };
 use crate::{
-    config::{load::load_all, settings::Settings},
+    channel::breaker::State,
+    clock::Clock,
+    config::settings::Settings,
     doorbell::{Doorbell, InstanceLock, listen, socket_path},
-    engine::{Engine, Observer, serve},
+    engine::{Engine, Event, Observer, Pass, serve},
     systemd::{self, Signal, Signals, Watchdog},
+    web::{
+        self,
+        metrics::{Live, Metrics},
+    },
 };
 
 /// `dondoc run`
@@ -38,22 +49,131 @@ pub fn one_heap() {
     }
 }
 
+/// A daemon whose last scan is older than this is not ready.
+const STALE: Duration = Duration::from_secs(5 * 60);
+
+/// What the running daemon shows to whoever asks.
+pub struct Shown {
+    pub context: Context,
+    pub engine: Arc<Engine>,
+    pub standing: Standing,
+    metrics: Arc<Metrics>,
+    /// Unix milliseconds of the last scan that ended well.
+    scanned: AtomicI64,
+    /// Why the figures' port is not open, where it should be.
+    pub web_fault: Option<String>,
+}
+
+impl Shown {
+    /// Whether the last scan is young enough.
+    fn ready(&self) -> bool {
+        let scanned = crate::clock::millis(self.scanned.load(Ordering::SeqCst));
+        self.context.now().duration_since(scanned) < jiff::SignedDuration::try_from(STALE).unwrap_or_default()
+    }
+
+    fn live(&self) -> Live {
+        let in_use = self.standing.now();
+        Live {
+            ready: self.ready(),
+            rules_refused: in_use.last.as_ref().is_some_and(|last| last.outcome != Outcome::Accepted),
+            files_differ: self.files_differ(),
+            accepted_at: Some(in_use.accepted_at),
+            resting: self
+                .engine
+                .breakers()
+                .into_iter()
+                .map(|(kind, state)| (kind, !matches!(state, State::Closed)))
+                .collect(),
+        }
+    }
+
+    /// Whether the files on disk are not those in force.
+    pub fn files_differ(&self) -> bool {
+        self.standing.files_differ(&self.context.config, &self.engine.policy().settings)
+    }
+
+    /// One line for `systemctl status`: what is wrong first.
+    fn line(&self, text: &str) -> String {
+        match self.standing.alarm() {
+            Some(alarm) => format!("{alarm}; {text}"),
+            None => text.to_owned(),
+        }
+    }
+
+    fn scanned(&self, pass: &crate::store::Result<Pass>, at: Timestamp) {
+        let Ok(pass) = pass else { return self.metrics.scan_failed() };
+        self.scanned.store(at.as_millisecond(), Ordering::SeqCst);
+        self.metrics.scanned(at, pass.took);
+        if pass.looked_at > 0 {
+            let text = format!("last scan: {} tasks looked at, {} reminders", pass.looked_at, pass.planned);
+            systemd::status(&self.line(&text));
+        }
+    }
+
+    /// Reads the files again. systemd hears RELOADING and READY only of what is taken up: of a refusal it hears why.
+    async fn reload(&self, watchdog: Watchdog) {
+        systemd::status("reading the files again");
+        let outcome = reload::reload(&self.context, &self.engine, &self.standing, &|| watchdog.feed()).await;
+        self.metrics.reloaded(outcome.as_str(), outcome == Outcome::Accepted);
+        if outcome == Outcome::Accepted {
+            systemd::reloading();
+            systemd::ready("ready; files reloaded");
+        } else {
+            systemd::status(&self.line("still running"));
+        }
+    }
+}
+
+/// Counts what happens; everything is logged where it happens.
+fn counting(metrics: Arc<Metrics>) -> Observer {
+    Arc::new(move |event| match event {
+        Event::Scanned { planned, superseded, filed, failed } => {
+            metrics.planned(*planned, *superseded, *filed, *failed);
+        }
+        Event::Sent { channel, .. } => metrics.sent(*channel),
+        Event::Refused { channel, outcome, .. } => metrics.refused(*channel, outcome),
+        Event::Filed { .. } | Event::Unreachable { .. } | Event::Files { .. } => {}
+    })
+}
+
+/// Opens the figures' port, where one is set. A port that is taken is loud and stops no reminder.
+async fn open_web(settings: &Settings) -> (Option<tokio::net::TcpListener>, Option<String>) {
+    if settings.web.listen.is_empty() {
+        return (None, None);
+    }
+    match web::open(&settings.web.listen).await {
+        Ok((listener, address)) => {
+            tracing::info!(%address, "figures at /metrics, health at /healthz");
+            (Some(listener), None)
+        }
+        Err(error) => {
+            tracing::error!(address = %settings.web.listen, %error, "the figures' port cannot be opened; reminders go on without it");
+            (None, Some(format!("{}: {error}", settings.web.listen)))
+        }
+    }
+}
+
 /// Runs until told to stop.
 pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
-    let policy = context.policy(context.office()?)?;
-    let settings = policy.settings.clone();
+    let settings = context.settings()?;
     let database = Context::database(&settings);
     let _lock = InstanceLock::take(&database)?;
     let store = context.store(&settings).await?;
+    let start = reload::start(context, &*store, &settings).await?;
+    let settings = start.policy.settings.clone();
     let watchdog = Watchdog::from_env();
-    let feeder = watchdog;
-    // Everything that happens is logged where it happens; nobody else watches.
-    let observer: Observer = Arc::new(|_| ());
-    let engine =
-        Engine::new(store.clone(), context.clock.clone(), policy, channels(&settings, &context.clock)?, observer)
-            .on_progress(Arc::new(move || feeder.feed()));
+    let metrics = Arc::new(Metrics::default());
+    let engine = Engine::new(
+        store.clone(),
+        context.clock.clone(),
+        start.policy.clone(),
+        channels(&settings, &context.clock)?,
+        counting(metrics.clone()),
+    )
+    .on_progress(Arc::new(move || watchdog.feed()));
     let engine = Arc::new(engine);
     engine.start().await?;
+    start.accepted(&*store).await?;
 
     if args.once {
         let pass = engine.pass().await?;
@@ -72,32 +192,40 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let mut scheduler = serve::schedule(&settings.scan.schedule, &settings.office.time_zone_name, bell.clone())
         .await
         .map_err(|error| anyhow::anyhow!(error))?;
-    let reloaded: Arc<Mutex<Option<bool>>> = Arc::default();
-    let answering = (engine.clone(), reloaded.clone());
+    let (listener, web_fault) = open_web(&settings).await;
+    let shown = Arc::new(Shown {
+        context: context.clone(),
+        engine: engine.clone(),
+        standing: Standing::new(start.standing),
+        metrics: metrics.clone(),
+        scanned: AtomicI64::new(i64::MIN),
+        web_fault,
+    });
+    let answering = shown.clone();
     let socket = listen(&socket_path(&database), bell.clone(), token.clone(), move |question| {
-        let (engine, reloaded) = answering.clone();
-        async move {
-            let reloaded = *reloaded.lock().unwrap_or_else(PoisonError::into_inner);
-            (question == "status").then(|| status::answer(&engine, reloaded))
-        }
+        let shown = answering.clone();
+        async move { (question == "status").then(|| status::answer(&shown)) }
     })?;
+    let looking = shown.clone();
+    let live: Arc<dyn Fn() -> Live + Send + Sync> = Arc::new(move || looking.live());
+    let pages = listener.map(|listener| {
+        let pages = web::Pages { store: store.clone(), metrics, live };
+        tokio::spawn(web::serve(listener, pages, token.clone()))
+    });
 
+    let (after, clock) = (shown.clone(), context.clock.clone());
     let serving =
-        tokio::spawn(serve::serve(engine.clone(), bell.clone(), watchdog, token.clone(), systemd::STOP, |pass| {
-            if let Ok(pass) = pass
-                && pass.looked_at > 0
-            {
-                systemd::status(&format!("last scan: {} tasks looked at, {} reminders", pass.looked_at, pass.planned));
-            }
+        tokio::spawn(serve::serve(engine.clone(), bell.clone(), watchdog, token.clone(), systemd::STOP, move |pass| {
+            after.scanned(pass, Clock::now(&clock));
         }));
     tracing::info!(database = %database.display(), "ready");
-    systemd::ready("ready");
+    systemd::ready(&shown.line("ready"));
     loop {
         match signals.next().await {
             Signal::Stop => break,
             Signal::Reload => {
-                let taken = reload(context, &engine, &bell).await;
-                *reloaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+                shown.reload(watchdog).await;
+                bell.ring();
             }
         }
     }
@@ -114,67 +242,11 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         );
     }
     let _ = tokio::time::timeout(Duration::from_secs(2), socket).await;
+    if let Some(pages) = pages {
+        // A scraper that keeps its connection open holds up no stop.
+        let _ = tokio::time::timeout(Duration::from_secs(2), pages).await;
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(exit::DONE)
-}
-
-/// All three files, all or nothing: a faulty edit keeps the last good ones and is loud about it. Whether it was taken up.
-async fn reload(context: &Context, engine: &Arc<Engine>, bell: &Doorbell) -> bool {
-    systemd::reloading();
-    let outcome = match load_all(&context.config, crate::config::settings_file::environment()) {
-        Ok((office, _)) => {
-            let failed = crate::config::rule_test::run_tests(&office.rules.tests, &|test| {
-                super::wiring::run_test(&office, test)
-            });
-            if failed.failed > 0 { Err(failed.problems) } else { Ok(office) }
-        }
-        Err(faults) => Err(faults),
-    };
-    let (taken, status) = match outcome {
-        Ok(office) => {
-            let before = engine.policy();
-            let fixed = |settings: &Settings| {
-                format!(
-                    "{} {} {:?} {:?}",
-                    settings.store_url, settings.web.listen, settings.zalo, settings.email.transport
-                )
-            };
-            if fixed(&before.settings) != fixed(&office.settings) {
-                tracing::warn!(
-                    "the store's address, the web listener, the mail relay and Zalo change only with a restart"
-                );
-            }
-            match policy_of(office) {
-                Ok(mut policy) => {
-                    // The connections stand as they were opened; planning for others would be planning for nobody.
-                    policy.settings.store_url = before.settings.store_url.clone();
-                    policy.settings.zalo = before.settings.zalo.clone();
-                    policy.settings.email.transport = before.settings.email.transport.clone();
-                    match engine.adopt(policy).await {
-                        Ok(tasks) => {
-                            tracing::info!(tasks, "reloaded: what is not yet sent is planned anew");
-                            (true, "ready; settings reloaded")
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "reload failed: the last good rules stay in force");
-                            (false, "ready; reload FAILED, the last good rules stay")
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(error = %format!("{error:#}"), "reload refused: the last good rules stay in force");
-                    (false, "ready; reload REFUSED, the last good rules stay")
-                }
-            }
-        }
-        Err(faults) => {
-            show_faults(&faults);
-            tracing::error!(faults = faults.iter().count(), "reload refused: the last good rules stay in force");
-            (false, "ready; reload REFUSED, the last good rules stay")
-        }
-    };
-    systemd::ready(status);
-    bell.ring();
-    taken
 }

@@ -5,13 +5,17 @@ use std::io::Write;
 use jiff::{ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::context::{Context, exit, stamp_in};
+use super::{
+    context::{Context, exit, stamp_in},
+    reload::{Fault, Outcome, digest_of},
+    run::Shown,
+};
 use crate::{
     channel::breaker::State,
     clock::millis,
-    config::settings::Settings,
+    config::{load::load_all, settings::Settings, settings_file::environment},
     doorbell,
-    engine::{Engine, LAST_PASS},
+    engine::LAST_PASS,
     store::{
         Store,
         ledger::{PlanningStore, ReadingStore},
@@ -21,9 +25,10 @@ use crate::{
 /// A daemon whose last pass is older than this is not ready, whatever it says.
 const STALE_MINUTES: i64 = 5;
 
-/// What the running daemon adds to what the database shows. `reloaded`: how the last reload ended, if there was one.
-pub fn answer(engine: &Engine, reloaded: Option<bool>) -> String {
-    let channels: serde_json::Map<String, Value> = engine
+/// What the running daemon adds to what the database shows.
+pub fn answer(shown: &Shown) -> String {
+    let channels: serde_json::Map<String, Value> = shown
+        .engine
         .breakers()
         .into_iter()
         .map(|(kind, state)| {
@@ -39,8 +44,103 @@ pub fn answer(engine: &Engine, reloaded: Option<bool>) -> String {
             (kind.to_string(), value)
         })
         .collect();
-    let reload = reloaded.map(|taken| if taken { "taken" } else { "refused" });
-    json!({ "channels": channels, "reload": reload, "pid": std::process::id() }).to_string()
+    let in_use = shown.standing.now();
+    let zone = &shown.engine.policy().settings.office.time_zone;
+    let reload = in_use.last.as_ref().map(|last| if last.outcome == Outcome::Accepted { "taken" } else { "refused" });
+    let last = in_use.last.as_ref().map(|last| {
+        json!({
+            "at": stamp_in(last.at, zone),
+            "outcome": last.outcome.as_str(),
+            "digest": last.digest,
+            "faults": last.faults,
+            "first_fault": last.first_fault.as_ref().map(Fault::to_json),
+            "restart": last.restart,
+            "moved": last.moved.iter().take(MOVED).collect::<Vec<_>>(),
+            "more_moved": last.moved.len().saturating_sub(MOVED),
+            "tasks": last.tasks,
+        })
+    });
+    json!({
+        "channels": channels,
+        "reload": reload,
+        "last_reload": last,
+        "rules": {
+            "digest": in_use.digest,
+            "accepted_at": stamp_in(in_use.accepted_at, zone),
+            "source": if in_use.from_database { "database" } else { "files" },
+            "files_differ": shown.files_differ(),
+        },
+        "web_fault": shown.web_fault,
+        "pid": std::process::id(),
+    })
+    .to_string()
+}
+
+/// Lines of what moved that are shown: an answer is one line of a bounded length.
+const MOVED: usize = 50;
+
+/// What the files on disk are now: `in_force`, `changed` (well, but not taken up), `faulty`; with the first fault.
+/// `accepted`: the digest in the database, for when no daemon answers.
+fn files(context: &Context, live: Option<&Value>, accepted: Option<&str>) -> (&'static str, Option<Fault>) {
+    let office = match load_all(&context.config, environment()) {
+        Err(faults) => return ("faulty", Fault::first(&faults)),
+        Ok((office, _)) => office,
+    };
+    let differ = match live {
+        Some(live) => live["rules"]["files_differ"] == true,
+        None => accepted != Some(digest_of(&office).as_str()),
+    };
+    (if differ { "changed" } else { "in_force" }, None)
+}
+
+/// How rules and files stand, for people.
+fn tell_rules(out: &mut impl Write, status: &Value, local: &dyn Fn(&Value) -> String) -> std::io::Result<()> {
+    let (rules, last) = (&status["rules"], &status["last_reload"]);
+    let since = local(&rules["accepted_at"]);
+    let fault = |fault: &Value| {
+        let text = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+        if fault.is_null() { String::new() } else { format!(": {} {}", text("place"), text("message")) }
+    };
+    if rules["files"] == "faulty" {
+        writeln!(
+            out,
+            "TỆP ĐANG SAI{}. Dịch vụ chạy theo quy tắc nạp lúc {since}; xem lỗi bằng `dondoc check`, sửa rồi nạp lại.",
+            fault(&rules["first_fault"])
+        )?;
+    } else if rules["files"] == "changed" {
+        writeln!(out, "Tệp đã sửa nhưng chưa nạp; đang chạy theo quy tắc nạp lúc {since}.")?;
+    } else {
+        writeln!(out, "Quy tắc và lịch đang áp dụng: nhận lúc {since}.")?;
+    }
+    if last.is_null() {
+        return Ok(());
+    }
+    let at = local(&last["at"]);
+    match last["outcome"].as_str() {
+        Some("accepted") => {
+            writeln!(out, "Lần nạp lại gần nhất: {at}, được nhận; {} nhiệm vụ được tính lại.", last["tasks"])?;
+        }
+        Some("failed") => {
+            writeln!(out, "Lần nạp lại gần nhất: {at}, KHÔNG thành do cơ sở dữ liệu; vẫn theo quy tắc cũ.")?
+        }
+        _ => writeln!(
+            out,
+            "Lần nạp lại gần nhất bị từ chối ({at}), vẫn chạy theo quy tắc cũ; {} lỗi{}.",
+            last["faults"],
+            fault(&last["first_fault"])
+        )?,
+    }
+    for line in last["moved"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        writeln!(out, "  {line}")?;
+    }
+    if let Some(more) = last["more_moved"].as_u64().filter(|more| *more > 0) {
+        writeln!(out, "  … và {more} thay đổi khác")?;
+    }
+    let restart: Vec<&str> = last["restart"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !restart.is_empty() {
+        writeln!(out, "Phải khởi động lại dịch vụ thì mới có hiệu lực: {}.", restart.join(", "))?;
+    }
+    Ok(())
 }
 
 /// Runs the command.
@@ -58,14 +158,19 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
     } else {
         let ready = status["ready"] == true;
         writeln!(out, "{}", if ready { "Dịch vụ đang chạy." } else { "Dịch vụ KHÔNG chạy (hoặc không trả lời)." })?;
-        if status["reload"] == "refused" {
-            writeln!(out, "Lần nạp lại gần nhất bị từ chối, vẫn chạy theo quy tắc cũ: xem lỗi bằng `dondoc check`.")?;
-        }
         let local = |at: jiff::Timestamp| at.to_zoned(zone.clone()).strftime("%d/%m/%Y %H:%M").to_string();
         let text = |key: &str| {
             let at = status[key].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
             at.map_or_else(|| "chưa có".to_owned(), local)
         };
+        let stamp = |at: &Value| {
+            let at = at.as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+            at.map_or_else(|| "chưa có".to_owned(), local)
+        };
+        tell_rules(&mut out, &status, &stamp)?;
+        if let Some(fault) = status["web_fault"].as_str() {
+            writeln!(out, "Không mở được cổng số liệu {fault}; việc nhắc không bị ảnh hưởng.")?;
+        }
         writeln!(out, "Lần quét gần nhất: {}; lần xem tới: {}", text("last_scan"), text("next_look"))?;
         writeln!(out, "Nhiệm vụ đang mở: {}; giữ lại chờ sửa: {}", status["open_tasks"], status["held_tasks"])?;
         writeln!(
@@ -114,6 +219,20 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     let live: Option<Value> = doorbell::ask(&doorbell::socket_path(&database), "status")
         .await
         .and_then(|answer| serde_json::from_str(&answer).ok());
+    // A database of an older version has none until the daemon was started once.
+    let accepted = store.policy_in_force().await?;
+    let (files, fault) = files(context, live.as_ref(), accepted.as_ref().map(|accepted| accepted.digest.as_str()));
+    let from_live = |key: &str| live.as_ref().map_or(Value::Null, |live| live[key].clone());
+    let mut rules = match &live {
+        Some(live) => live["rules"].clone(),
+        None => json!({
+            "digest": accepted.as_ref().map(|accepted| &accepted.digest),
+            "accepted_at": accepted.as_ref().map(|accepted| stamp_in(accepted.accepted_at, zone)),
+            "source": null,
+        }),
+    };
+    rules["files"] = files.into();
+    rules["first_fault"] = fault.as_ref().map(Fault::to_json).unwrap_or_default();
     let fresh = last.is_some_and(|last| context.now() < last + STALE_MINUTES.minutes());
     Ok(json!({
         "ready": live.is_some() && fresh,
@@ -127,7 +246,10 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
         "unknown": counts.unknown,
         "unreachable": counts.unreachable,
         "channels": live.as_ref().map_or_else(|| json!({}), |live| live["channels"].clone()),
-        "reload": live.as_ref().map_or(Value::Null, |live| live["reload"].clone()),
+        "reload": from_live("reload"),
+        "last_reload": from_live("last_reload"),
+        "rules": rules,
+        "web_fault": from_live("web_fault"),
         "register": { "entries": counts.register_entries, "head": counts.register_head },
         "unwritten_files": counts.unwritten_files,
     }))

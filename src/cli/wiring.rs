@@ -3,22 +3,26 @@
 use async_trait::async_trait;
 use jiff::ToSpan;
 
-use super::{check::Wiring, context::Context};
+use super::{
+    check::Wiring,
+    check_store::{AgainstStore, against_store},
+    context::Context,
+    templates, test_story,
+};
 use crate::{
     config::{
         load::OfficeFiles,
-        problem::{Faults, Place, Problems, Source},
+        problem::Problems,
         rule_test::{RuleTest, TestOutcome},
         settings::Settings,
     },
-    message::texts::Texts,
     planning::{
         directory::{Directory, PostRole},
         ledger::Ledger,
-        plan::{Setting, ladder},
+        plan::Setting,
         rules::Audience,
         simulate::{Foreseen, simulate},
-        task::{Block, Task},
+        task::Block,
     },
     store::{ledger::ReadingStore, sqlite::SqliteStore},
 };
@@ -37,25 +41,19 @@ impl Wiring for Parts {
         audiences.iter().filter(|audience| !fillable(&directory, audience)).cloned().collect()
     }
 
+    async fn agencies(&self, settings: &Settings) -> Vec<(String, String)> {
+        let Some(directory) = directory(settings).await else { return Vec::new() };
+        directory.agencies().map(|agency| (agency.code.clone(), agency.name.clone())).collect()
+    }
+
+    async fn against_store(&self, office: &OfficeFiles, now: jiff::Timestamp) -> AgainstStore {
+        against_store(office, now).await
+    }
+
     fn templates(&self, settings: &Settings) -> Problems {
         let Some(folder) = &settings.files.templates else { return Problems::default() };
-        let overrides = match super::context::overrides(folder) {
-            Ok(overrides) => overrides,
-            Err(error) => return at_fault(folder, &format!("{error:#}")),
-        };
-        match Texts::with_overrides(&overrides) {
-            Ok(_) => Problems::default(),
-            Err(error) => at_fault(folder, &error.to_string()),
-        }
+        templates::problems(&templates::read(folder))
     }
-}
-
-fn at_fault(folder: &std::path::Path, message: &str) -> Problems {
-    let place = Place::start(&Source::new(folder.display().to_string(), ""));
-    let help = "sửa mẫu này, hoặc bỏ tệp đi để dùng mẫu có sẵn";
-    let faults = Faults::default();
-    faults.error(&place, "template", message, help);
-    faults.finish()
 }
 
 /// The directory on record, if there is a database with one in it.
@@ -93,6 +91,8 @@ fn fillable(directory: &Directory, audience: &Audience) -> bool {
         }
         Audience::Inspection => directory.inspection().is_some(),
         Audience::Person(id) => directory.knows_person(id),
+        // Never written in rules.
+        Audience::BoxOf(_) => true,
     }
 }
 
@@ -106,12 +106,15 @@ pub fn run_test(office: &OfficeFiles, test: &RuleTest) -> TestOutcome {
         None => calendar.end_of(test.on) - 1.millisecond(),
     };
     let known = Default::default();
-    let setting = Setting { now: entered, calendar, rules: &office.rules.rules, known: &known, stopped: None };
-    let mut outcome = TestOutcome { story: story(office, &task, test), ..TestOutcome::default() };
+    let rules = &office.rules.rules;
+    let setting = Setting { now: entered, calendar, rules, known: &known, stopped: None };
+    let mut outcome = TestOutcome { story: test_story::before(office, &task, test), ..TestOutcome::default() };
+    let rule = task.obligations.first().and_then(|obligation| rules.find(&task, obligation));
+    outcome.rule = rule.map(|rule| rule.id.clone());
     let decided = match simulate(&setting, &task, &Ledger::default(), until) {
         Ok(decided) => decided,
         Err(uncovered) => {
-            outcome.story.push(uncovered.to_string());
+            add(&mut outcome.story, test_story::missing_year(uncovered.0));
             return outcome;
         }
     };
@@ -120,49 +123,29 @@ pub fn run_test(office: &OfficeFiles, test: &RuleTest) -> TestOutcome {
         match &event.what {
             Foreseen::Reminder(due) if severest.is_none_or(|at| due.due_at >= at) => {
                 if severest != Some(due.due_at) {
-                    (outcome.to, outcome.via) = Default::default();
+                    (outcome.to, outcome.via, outcome.send_at) = Default::default();
                 }
                 severest = Some(due.due_at);
                 outcome.step = Some(due.key.step.clone());
-                for (list, word) in
-                    [(&mut outcome.to, due.key.audience.to_string()), (&mut outcome.via, due.key.channel.to_string())]
-                {
-                    if !list.contains(&word) {
-                        list.push(word);
-                    }
-                }
+                outcome.urging = due.urging;
+                add(&mut outcome.to, due.key.audience.to_string());
+                add(&mut outcome.via, due.key.channel.to_string());
+                add(&mut outcome.send_at, calendar.local(due.send_at));
             }
             Foreseen::Notice(filing) => {
                 outcome.step.get_or_insert_with(|| filing.key.step.clone());
-                outcome.files.push(filing.filing.to_string());
+                add(&mut outcome.files, filing.filing.to_string());
             }
             Foreseen::Reminder(_) | Foreseen::Silent(_) => {}
         }
     }
+    outcome.send_at.sort();
+    outcome.story.extend(test_story::on_the_day(office, test, &decided));
     outcome
 }
 
-/// How it came about, step by step.
-fn story(office: &OfficeFiles, task: &Task, test: &RuleTest) -> Vec<String> {
-    let calendar = &office.calendar.calendar;
-    let Some(obligation) = task.obligations.first() else { return Vec::new() };
-    let Some(rule) = office.rules.rules.find(task, obligation) else {
-        return vec!["không có quy tắc nào áp dụng cho nhiệm vụ này".to_owned()];
-    };
-    let mut lines = vec![format!("áp dụng quy tắc {}", rule.id)];
-    if let Ok(effective) = calendar.effective(test.task.deadline) {
-        lines.push(format!(
-            "thời hạn {}, tính đến hết ngày {}",
-            test.task.deadline.date.strftime("%d/%m/%Y"),
-            effective.strftime("%d/%m/%Y")
-        ));
+fn add<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if !list.contains(&value) {
+        list.push(value);
     }
-    match ladder(calendar, rule, obligation) {
-        Ok(ladder) => lines.extend(ladder.occurrences.iter().map(|occurrence| {
-            let at = calendar.local(occurrence.at).strftime("%d/%m/%Y %H:%M");
-            format!("bước {} ({}): {at}", occurrence.step.id, occurrence.step.due)
-        })),
-        Err(uncovered) => lines.push(uncovered.to_string()),
-    }
-    lines
 }

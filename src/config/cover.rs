@@ -15,6 +15,7 @@ use jiff::{
 use super::{
     problem::{Faults, quoted},
     rules_file::{Draft, RulesContext},
+    vietnamese::gloss,
 };
 use crate::planning::{
     calendar::{Hours, WorkCalendar},
@@ -143,7 +144,7 @@ fn within_hours(faults: &Faults, draft: &Draft) {
             continue;
         }
         let message = format!(
-            "bước {} nổ lúc {}, ngoài giờ gửi [hours.{}] ({} đến {})",
+            "bước {} vào lúc {}, ngoài giờ gửi [hours.{}] ({} đến {})",
             quoted(&step.id),
             show(minute),
             draft.rule.hours_name,
@@ -225,6 +226,11 @@ fn uncovered(faults: &Faults, drafts: &[Draft]) {
     }
 }
 
+/// `flash (hỏa tốc)`
+fn told(word: &str) -> String {
+    gloss(word).map_or(word.to_owned(), |gloss| format!("{word} ({gloss})"))
+}
+
 /// The kinds in words: each axis that is not wholly missing is named, kind by kind only where that is short.
 fn describe(missing: &[Cell]) -> String {
     fn axis<T: Copy + PartialEq>(cells: &[Cell], all: &[T], of: impl Fn(&Cell) -> T) -> Vec<T> {
@@ -242,7 +248,7 @@ fn describe(missing: &[Cell]) -> String {
         return if rest > 0 { format!("{shown}; và {rest} loại khác") } else { shown };
     }
     let mut parts = Vec::new();
-    let list = |words: Vec<String>| words.join("|");
+    let list = |words: Vec<String>| words.iter().map(|word| told(word)).collect::<Vec<_>>().join(" hoặc ");
     if blocks.len() < Block::ALL.len() {
         parts.push(format!("block = {}", list(blocks.iter().map(|b| b.to_string()).collect())));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, Error};
 
 use super::{
+    line_hints,
     problem::{Faults, Place, Source},
     syntax,
 };
@@ -66,8 +67,14 @@ fn report_and_blank(error: &Error, source: &Arc<Source>, faults: &Faults, mended
     let mut span = error.span().unwrap_or(at..at);
     span.end = span.end.min(line.end).max(span.start);
     let marked = source.shown().get(span.clone()).unwrap_or_default();
-    let (message, help) = syntax::explain(description, marked);
-    faults.syntax(&place(span), message, help);
+    let shown = source.shown().get(line.clone()).unwrap_or_default();
+    match line_hints::explain(shown, span.start.saturating_sub(line.start), description) {
+        Some((message, help)) => faults.syntax(&place(span), message, help),
+        None => {
+            let (message, help) = syntax::explain(description, marked);
+            faults.syntax(&place(span), message, help);
+        }
+    }
     let typed = &mended.text[line.clone()];
     let looks = typed.trim_start().starts_with('[')
         || typed.contains("[[")

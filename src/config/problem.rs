@@ -3,10 +3,11 @@
 //! All faults of a file are collected before anything is said. What a fault quotes never shows a secret, and no text of
 //! a parser or of serde reaches the reader: every message is ours.
 
-use std::{cell::RefCell, fmt, ops::Range, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::vietnamese::{glossed, stands_for};
 use crate::planning::{fold::is_invisible, task::word_enum};
 
 word_enum!(/// Whether a fault keeps the file from being used.
@@ -19,6 +20,12 @@ pub struct Source {
     text: String,
     /// `text` with secrets blanked byte for byte, so that spans hold in both.
     shown: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 impl Source {
@@ -26,14 +33,14 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let text = text.into();
         let shown = blanked(&text);
-        Arc::new(Self { name: name.into(), text, shown })
+        Arc::new(Self { name: name.into(), lines: line_starts(&text), text, shown })
     }
 
     /// A text of which nothing may be shown.
     pub fn secret(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         let text = text.into();
         let shown = "*".repeat(text.len());
-        Arc::new(Self { name: name.into(), text, shown })
+        Arc::new(Self { name: name.into(), lines: line_starts(&text), text, shown })
     }
 
     pub fn name(&self) -> &str {
@@ -42,6 +49,12 @@ impl Source {
 
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The line a byte stands in, from 1, and where that line begins.
+    pub fn line_of(&self, at: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        (line, self.lines[line - 1])
     }
 
     /// The text with its secrets blanked byte for byte.
@@ -166,12 +179,11 @@ impl Problem {
         let text = place.source.text();
         let start = floor(text, place.span.start);
         let end = floor(text, place.span.end.max(start));
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let (line, line_start) = place.source.line_of(start);
         Self {
             file: place.source.name.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line,
+            column: text[line_start..start].chars().count() + 1,
             code,
             severity,
             message: message.into(),
@@ -200,8 +212,10 @@ impl Problem {
                     .annotation(AnnotationKind::Primary.span(span)),
             )
         };
+        // What a failed test tells is its story; mending it is up to whoever knows which side is wrong.
+        let label = if self.code == "test-failed" { "diễn biến" } else { "cách sửa" };
         let help: Vec<String> = self.help.lines().filter(|line| !line.trim().is_empty()).map(clean).collect();
-        let help = (!help.is_empty()).then(|| Level::HELP.with_name("cách sửa").message(help.join("\n")));
+        let help = (!help.is_empty()).then(|| Level::HELP.with_name(label).message(help.join("\n")));
         let group = group.elements(help);
         let renderer = if terminal { Renderer::styled() } else { Renderer::plain() };
         renderer.term_width(200).render(&[group])
@@ -259,6 +273,8 @@ fn floor(text: &str, at: usize) -> usize {
 #[derive(Debug, Default)]
 pub struct Faults {
     list: RefCell<Vec<Problem>>,
+    /// Lines with a fault in their writing, by source: nothing else that stands there is worth saying.
+    unreadable: RefCell<BTreeSet<(usize, usize)>>,
     broken: RefCell<bool>,
 }
 
@@ -278,13 +294,15 @@ impl Faults {
     }
 
     fn push(&self, problem: Problem) {
-        let mut list = self.list.borrow_mut();
-        let syntax_on_line = list.iter().any(|known| {
-            known.code == "toml-syntax" && Arc::ptr_eq(&known.source, &problem.source) && known.line == problem.line
-        });
-        if !syntax_on_line {
-            list.push(problem);
+        let line = (Arc::as_ptr(&problem.source) as usize, problem.line);
+        let mut unreadable = self.unreadable.borrow_mut();
+        if unreadable.contains(&line) {
+            return;
         }
+        if problem.code == "toml-syntax" {
+            unreadable.insert(line);
+        }
+        self.list.borrow_mut().push(problem);
     }
 
     /// A whole section stands under a name that is not known: what it should have brought is not missing.
@@ -356,6 +374,11 @@ impl Problems {
         self.list.extend(other.list);
     }
 
+    /// What must be mended before what should be looked at; otherwise as they were found.
+    pub fn errors_first(&mut self) {
+        self.list.sort_by_key(|problem| problem.severity != Severity::Error);
+    }
+
     /// All faults as text, an empty line between two.
     pub fn render(&self, terminal: bool) -> String {
         self.list.iter().map(|problem| problem.render(terminal)).collect::<Vec<_>>().join("\n\n")
@@ -391,6 +414,10 @@ impl std::error::Error for Problems {}
 
 /// The option nearest to what was typed, if any is near enough to have been meant.
 pub fn nearest<'a>(typed: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let options: Vec<&'a str> = options.into_iter().collect();
+    if let Some(meant) = stands_for(typed, options.iter().copied()) {
+        return Some(meant);
+    }
     let folded = |text: &str| text.to_lowercase().replace('-', "_");
     let typed = folded(typed);
     let score = |option: &str| {
@@ -407,9 +434,18 @@ pub fn nearest<'a>(typed: &str, options: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, option)| option)
 }
 
+/// The same for names that the office gave itself, which need no word beside them.
+pub fn meant_name(typed: &str, names: &[&str]) -> String {
+    let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match nearest(typed, names.iter().copied()) {
+        Some(near) => format!("có phải ý là `{near}`?\nđang có: {list}"),
+        None => format!("đang có: {list}"),
+    }
+}
+
 /// "có phải ý là `x`?" where something is near, then what is allowed.
 pub fn meant(typed: &str, options: &[&str]) -> String {
-    let list = options.iter().map(|option| format!("`{option}`")).collect::<Vec<_>>().join(", ");
+    let list = options.iter().map(|option| glossed(option)).collect::<Vec<_>>().join(", ");
     match nearest(typed, options.iter().copied()) {
         Some(near) => format!("có phải ý là `{near}`?\ndùng được: {list}"),
         None => format!("dùng được: {list}"),

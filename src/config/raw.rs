@@ -9,8 +9,10 @@ use jiff::civil::{Date, DateTime, Time};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    line_hints::{any_date, listed},
     mend::mend,
     problem::{Faults, Place, Source, is_secret_key, meant, nearest, quoted},
+    vietnamese::stands_for,
 };
 
 /// A value and where it stands.
@@ -87,6 +89,11 @@ fn node(value: &DeValue<'_>, span: std::ops::Range<usize>, source: &Arc<Source>)
 }
 
 impl Node {
+    /// What stands in the file.
+    pub fn typed(&self) -> &str {
+        self.place.source.shown().get(self.place.span.clone()).unwrap_or_default()
+    }
+
     /// The kind of the value, in words for a message.
     fn kind(&self) -> &'static str {
         match &self.data {
@@ -96,7 +103,7 @@ impl Node {
             Data::Bool(_) => "true/false",
             Data::Moment(_) => "ngày giờ",
             Data::List(_) => "danh sách […]",
-            Data::Table(_) => "bảng",
+            Data::Table(_) => "nhóm { … }",
             Data::Env(_) => "biến môi trường",
         }
     }
@@ -118,6 +125,9 @@ pub struct Table<'a> {
     pub name: String,
 }
 
+/// Years a date may lie in: others are slips of the pen, and far ones are beyond what instants can count.
+pub const YEARS: RangeInclusive<i16> = 1900..=2200;
+
 /// Something read, and where.
 pub type Placed<T> = (T, Place);
 
@@ -133,6 +143,11 @@ impl<'a> Table<'a> {
 
     /// Reports every key that is not among these.
     pub fn known(&self, keys: &[&str]) {
+        self.known_or(keys, |_| None);
+    }
+
+    /// The same, where some keys belong elsewhere: `elsewhere` says where.
+    pub fn known_or(&self, keys: &[&str], elsewhere: impl Fn(&str) -> Option<String>) {
         for entry in self.entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
             let place = &entry.key_place;
             if is_secret_key(&entry.key) {
@@ -149,7 +164,8 @@ impl<'a> Table<'a> {
                 continue;
             }
             let message = format!("{} không có khóa {}", self.name, quoted(&entry.key));
-            self.faults.error(place, "unknown-key", message, meant(&entry.key, keys));
+            let help = elsewhere(&entry.key).unwrap_or_else(|| meant(&entry.key, keys));
+            self.faults.error(place, "unknown-key", message, help);
             let section = match &entry.value.data {
                 Data::Table(_) => true,
                 Data::List(items) => items.iter().any(|item| matches!(item.data, Data::Table(_))),
@@ -197,6 +213,7 @@ impl<'a> Table<'a> {
         // A misspelt key was already reported with what was meant.
         if nearest(key, self.entries.iter().map(|e| e.key.as_str()))
             .is_some_and(|near| strsim::levenshtein(near, key) < 3)
+            || self.entries.iter().any(|entry| stands_for(&entry.key, [key]).is_some())
         {
             return;
         }
@@ -233,7 +250,10 @@ impl<'a> Table<'a> {
             Data::Int(number) => *number,
             Data::Env(text) => text.trim().parse().ok(),
             _ => {
-                node.wrong(self.faults, key, "số nguyên", &format!("{key} = {}", range.start().max(&1)));
+                let typed = node.typed().replace(['.', ',', '_', '"', '\'', ' '], "");
+                let meant = typed.parse::<i64>().ok().filter(|number| range.contains(number));
+                let example = meant.unwrap_or(*range.start().max(&1));
+                node.wrong(self.faults, key, "số nguyên, viết liền, không ngoặc kép", &format!("{key} = {example}"));
                 return None;
             }
         };
@@ -283,7 +303,11 @@ impl<'a> Table<'a> {
         let value = read(text);
         if value.is_none() {
             let message = format!("`{key}` không nhận giá trị {}", quoted(text));
-            self.error(place, "unknown-value", message, meant(text, words));
+            let help = match text.contains(',') {
+                true => format!("mỗi giá trị trong ngoặc kép riêng: {key} = {}", listed(text)),
+                false => meant(text, words),
+            };
+            self.error(place, "unknown-value", message, help);
         }
         value
     }
@@ -373,18 +397,27 @@ impl<'a> Table<'a> {
             _ => None,
         };
         match read {
+            Some((date, _)) if !YEARS.contains(&date.year()) => {
+                let message =
+                    format!("`{key}` có năm {}: ngoài khoảng {} đến {}", date.year(), YEARS.start(), YEARS.end());
+                self.error(&node.place, "bad-date", message, format!("xem lại năm; viết như: {example}"));
+                None
+            }
             Some(read) => Some((read, node.place.clone())),
             None => {
-                let wanted = if time { "ngày hoặc ngày giờ địa phương" } else { "ngày" };
+                let wanted = if time { "ngày hoặc ngày giờ" } else { "ngày" };
                 match &node.data {
                     Data::Moment(_) | Data::Text(_) => {
                         let message = format!("`{key}` không đọc được thành {wanted}");
-                        self.error(
-                            &node.place,
-                            "bad-date",
-                            message,
-                            format!("viết năm-tháng-ngày, không ngoặc kép: {example}"),
-                        );
+                        let help = match &node.data {
+                            Data::Text(text) => any_date(text).map(|date| format!("viết: {key} = {date}")),
+                            Data::Moment(moment) if moment.offset => Some(format!(
+                                "bỏ phần múi giờ ở cuối: giờ ở đây là giờ của cơ quan; viết như: {example}"
+                            )),
+                            _ => None,
+                        };
+                        let help = help.unwrap_or(format!("viết năm-tháng-ngày, không ngoặc kép: {example}"));
+                        self.error(&node.place, "bad-date", message, help);
                     }
                     _ => node.wrong(self.faults, key, wanted, &example),
                 }
@@ -398,10 +431,12 @@ impl<'a> Table<'a> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         match &entry.value.data {
             Data::Table(entries) => {
-                Some(Table { faults: self.faults, entries, place: entry.key_place.clone(), name: name.to_owned() })
+                // An example names the table by its key alone.
+                let name = if name.contains('=') { format!("`{key}`") } else { name.to_owned() };
+                Some(Table { faults: self.faults, entries, place: entry.key_place.clone(), name })
             }
             _ => {
-                entry.value.wrong(self.faults, key, "bảng", name);
+                entry.value.wrong(self.faults, key, "nhóm { … }", name);
                 None
             }
         }

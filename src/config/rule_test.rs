@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 
 use jiff::{
     ToSpan,
-    civil::{Date, Time},
+    civil::{Date, DateTime, Time},
 };
 
 use super::{
-    problem::{Faults, Place, Problems, meant, nearest, quoted},
+    problem::{Faults, Place, Problems, meant, meant_name, nearest, quoted},
     raw::Table,
     rules_file::{Draft, WHEN_KEYS},
 };
 use crate::planning::{
     calendar::WorkCalendar,
+    plan::{CONFIRM_STEP, RETURNED_STEP},
     rules::{Audience, ChannelKind, Filing},
     task::{
         AgencyFacts, AgencyId, ArmedBy, Block, Clock, Deadline, Obligation, Role, Secrecy, Task, TaskId, TaskState,
@@ -46,6 +47,8 @@ pub struct TestTask {
     pub urgency: Urgency,
     pub secrecy: Secrecy,
     pub clock: Clock,
+    /// Where the work stands, from the day it was entered.
+    pub state: TaskState,
     pub deadline: Deadline,
     pub assigner: String,
     pub document_kind: String,
@@ -69,9 +72,9 @@ impl RuleTest {
         Task {
             id: TaskId(0),
             code: "THU".to_owned(),
-            state: TaskState::InProgress,
+            state: facts.state,
             state_since: known_at,
-            state_count: 0,
+            state_count: u32::from(!facts.state.is_urged()),
             resumed_at: None,
             urgency: facts.urgency,
             secrecy: facts.secrecy,
@@ -108,6 +111,8 @@ impl RuleTest {
 /// What must come out; `None`: not asked.
 #[derive(Debug, Clone, Default)]
 pub struct Expect {
+    /// The rule that holds for the task.
+    pub rule: Option<String>,
     /// The most severe step that falls due.
     pub step: Option<String>,
     /// Audiences, compared as a set.
@@ -116,17 +121,37 @@ pub struct Expect {
     pub via: Option<Vec<String>>,
     /// What is filed, compared as a set.
     pub files: Option<Vec<String>>,
+    /// Whether the step counts as an urging.
+    pub urging: Option<bool>,
+    /// The local moment at which the step's messages may leave.
+    pub send_at: Option<DateTime>,
     /// Nothing falls due and nothing is filed.
     pub nothing: bool,
+}
+
+impl Expect {
+    /// Whether it asks for anything that must happen on the day.
+    fn asks_of_the_day(&self) -> bool {
+        self.step.is_some()
+            || self.to.is_some()
+            || self.via.is_some()
+            || self.files.is_some()
+            || self.urging.is_some()
+            || self.send_at.is_some()
+    }
 }
 
 /// What came out.
 #[derive(Debug, Clone, Default)]
 pub struct TestOutcome {
+    pub rule: Option<String>,
     pub step: Option<String>,
     pub to: Vec<String>,
     pub via: Vec<String>,
     pub files: Vec<String>,
+    pub urging: bool,
+    /// Local moments, each once, ascending.
+    pub send_at: Vec<DateTime>,
     /// How it came about, a line each: the rule, the rolled deadline, the steps around the day.
     pub story: Vec<String>,
 }
@@ -165,12 +190,18 @@ fn compare(expect: &Expect, outcome: &TestOutcome) -> Vec<String> {
         true => "không có".to_owned(),
         false => words.iter().copied().collect::<Vec<_>>().join(", "),
     };
-    let step = |step: &Option<String>| step.clone().unwrap_or_else(|| "không có".to_owned());
+    let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "không có".to_owned());
+    let mut differ = |key: &str, wanted: String, came: String| {
+        lines.push(format!("{key}: mong đợi {wanted}; thực tế {came}"));
+    };
+    if expect.rule.is_some() && expect.rule != outcome.rule {
+        differ("rule", word(&expect.rule), word(&outcome.rule));
+    }
     if expect.nothing && (outcome.step.is_some() || !outcome.to.is_empty() || !outcome.files.is_empty()) {
-        lines.push(format!("mong đợi: không có gì; thực tế: bước {}", step(&outcome.step)));
+        differ("nothing", "không có gì".to_owned(), format!("bước {}", word(&outcome.step)));
     }
     if expect.step.is_some() && expect.step != outcome.step {
-        lines.push(format!("step: mong đợi {}; thực tế {}", step(&expect.step), step(&outcome.step)));
+        differ("step", word(&expect.step), word(&outcome.step));
     }
     for (key, wanted, came) in
         [("to", &expect.to, &outcome.to), ("via", &expect.via, &outcome.via), ("files", &expect.files, &outcome.files)]
@@ -179,15 +210,54 @@ fn compare(expect: &Expect, outcome: &TestOutcome) -> Vec<String> {
         let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
         let came: BTreeSet<&str> = came.iter().map(String::as_str).collect();
         if wanted != came {
-            lines.push(format!("{key}: mong đợi {}; thực tế {}", list(&wanted), list(&came)));
+            let more: BTreeSet<&str> = came.difference(&wanted).copied().collect();
+            let less: BTreeSet<&str> = wanted.difference(&came).copied().collect();
+            let mut came = list(&came);
+            // Where both sides are long, what differs is what one looks for.
+            if wanted.len() > 1 && !less.is_empty() {
+                came.push_str(&format!(" (thiếu: {})", list(&less)));
+            }
+            if wanted.len() > 1 && !more.is_empty() {
+                came.push_str(&format!(" (thừa: {})", list(&more)));
+            }
+            differ(key, list(&wanted), came);
         }
+    }
+    if let Some(urging) = expect.urging
+        && (urging != outcome.urging || outcome.step.is_none())
+    {
+        let said = |urging: bool| if urging { "có tính là một lần đôn đốc" } else { "không tính" }.to_owned();
+        let came = if outcome.step.is_none() { "không có bước nào".to_owned() } else { said(outcome.urging) };
+        differ("urging", said(urging), came);
+    }
+    if let Some(at) = expect.send_at
+        && outcome.send_at != [at]
+    {
+        let came: Vec<String> = outcome.send_at.iter().copied().map(moment).collect();
+        let came = if came.is_empty() { "không gửi gì".to_owned() } else { came.join(", ") };
+        differ("send_at", moment(at), came);
     }
     lines
 }
 
+fn moment(at: DateTime) -> String {
+    at.strftime("%d/%m/%Y %H:%M").to_string()
+}
+
+/// Two tests of one name: whoever reads of a failure would not know which.
+pub(super) fn check_names(faults: &Faults, tests: &[RuleTest]) {
+    for (n, test) in tests.iter().enumerate() {
+        if let Some(first) = tests[..n].iter().find(|other| other.name == test.name) {
+            let line = first.place.source.text()[..first.place.span.start].matches('\n').count() + 1;
+            let message = format!("phép thử {} đã có ở dòng {line}", quoted(&test.name));
+            faults.error(&test.place, "duplicate-name", message, "mỗi [[test]] một tên riêng, nói rõ nó thử điều gì");
+        }
+    }
+}
+
 /// Reads one `[[test]]`; `None` where it cannot be run.
 pub(super) fn read(table: &Table<'_>, drafts: &[Draft]) -> Option<RuleTest> {
-    table.known(&["name", "task", "on", "expect"]);
+    table.known(&TEST_KEYS);
     table.missing("name", "name = \"một ngày sau hạn, người đứng đầu cũng nhận\"");
     table.missing("task", "task = { role = \"lead\", block = \"state\", deadline = 2026-12-15 }");
     table.missing("on", "on = 2026-12-16");
@@ -201,12 +271,28 @@ pub(super) fn read(table: &Table<'_>, drafts: &[Draft]) -> Option<RuleTest> {
         return None;
     }
     let (name, place) = name?;
-    let ((on, on_time), _) = on?;
+    let ((on, on_time), on_place) = on?;
+    if let Some((entered, _)) = task.as_ref().and_then(|task| task.entered)
+        && entered > on
+    {
+        let message = format!("ngày xét {} đứng trước ngày nhập nhiệm vụ {}", show(on), show(entered));
+        table.error(&on_place, "test-before-entry", message, "sửa `on`, hoặc sửa `entered` trong `task`");
+        return None;
+    }
     Some(RuleTest { name, task: task?, on, on_time, expect: expect?, place })
 }
 
+fn show(date: Date) -> String {
+    date.strftime("%d/%m/%Y").to_string()
+}
+
+/// The keys of a test.
+pub(super) const TEST_KEYS: [&str; 4] = ["name", "task", "on", "expect"];
+/// The keys that the task of a test has besides those of `when`.
+pub(super) const TASK_KEYS: [&str; 4] = ["clock", "state", "deadline", "entered"];
+
 fn read_task(table: &Table<'_>) -> Option<TestTask> {
-    table.known(&[&WHEN_KEYS[..], &["clock", "deadline", "entered"]].concat());
+    table.known(&[&WHEN_KEYS[..], &TASK_KEYS].concat());
     table.missing("deadline", "deadline = 2026-12-15");
     fn word<T: Copy>(
         table: &Table<'_>,
@@ -227,6 +313,7 @@ fn read_task(table: &Table<'_>) -> Option<TestTask> {
         urgency: word(table, "urgency", Urgency::ALL, Urgency::as_str, Urgency::from_word, Urgency::Normal),
         secrecy: word(table, "secrecy", Secrecy::ALL, Secrecy::as_str, Secrecy::from_word, Secrecy::Open),
         clock: word(table, "clock", Clock::ALL, Clock::as_str, Clock::from_word, Clock::Completion),
+        state: word(table, "state", TaskState::ALL, TaskState::as_str, TaskState::from_word, TaskState::InProgress),
         assigner: text("assigner"),
         document_kind: text("document_kind"),
         agency: text("agency"),
@@ -238,7 +325,8 @@ fn read_task(table: &Table<'_>) -> Option<TestTask> {
     })
 }
 
-const EXPECT_KEYS: [&str; 5] = ["step", "to", "via", "files", "nothing"];
+/// The keys of `expect`.
+pub(super) const EXPECT_KEYS: [&str; 8] = ["rule", "step", "to", "via", "files", "urging", "send_at", "nothing"];
 
 fn read_expect(table: &Table<'_>, drafts: &[Draft]) -> Expect {
     table.known(&EXPECT_KEYS);
@@ -253,6 +341,10 @@ fn read_expect(table: &Table<'_>, drafts: &[Draft]) -> Expect {
     let channels: Vec<&str> = ChannelKind::ALL.iter().map(|c| c.as_str()).collect();
     let filings: Vec<&str> = Filing::ALL.iter().map(|f| f.as_str()).collect();
     let expect = Expect {
+        rule: table.filled("rule", "rule = \"ubnd-chu-tri\"").map(|(rule, place)| {
+            check_rule(table, &rule, &place, drafts);
+            rule
+        }),
         step: table.filled("step", "step = \"qua-han-1\"").map(|(step, place)| {
             check_step(table, &step, &place, drafts);
             step
@@ -260,22 +352,38 @@ fn read_expect(table: &Table<'_>, drafts: &[Draft]) -> Expect {
         to: words("to", Audience::WORDS, &|word| Audience::from_word(word).is_some()),
         via: words("via", &channels, &|word| ChannelKind::from_word(word).is_some()),
         files: words("files", &filings, &|word| Filing::from_word(word).is_some()),
+        urging: table.flag("urging"),
+        send_at: table
+            .moment("send_at", true)
+            .map(|((day, time), _)| day.to_datetime(time.unwrap_or(Time::midnight()))),
         nothing: table.flag("nothing").unwrap_or(false),
     };
-    let asked = expect.step.is_some() || expect.to.is_some() || expect.via.is_some() || expect.files.is_some();
+    let asked = expect.asks_of_the_day();
     if expect.nothing && asked {
         let message = "`nothing = true` không đi cùng điều khác";
         table.error(&table.place_of("nothing"), "nothing-and-more", message, "bỏ `nothing`, hoặc bỏ các điều khác");
     }
-    if !expect.nothing && !asked && !table.faults.is_broken() {
+    if !expect.nothing && !asked && expect.rule.is_none() && !table.faults.is_broken() {
         let help = "viết như: expect = { step = \"qua-han-1\", to = [\"handler\"] } hoặc expect = { nothing = true }";
         table.error(&table.place, "empty-value", "`expect` không mong đợi điều gì", help);
     }
     expect
 }
 
+fn check_rule(table: &Table<'_>, rule: &str, place: &Place, drafts: &[Draft]) {
+    let ids: Vec<&str> = drafts.iter().map(|draft| draft.rule.id.as_str()).filter(|id| !id.is_empty()).collect();
+    if ids.contains(&rule) || table.faults.is_broken() || ids.len() < drafts.len() {
+        return;
+    }
+    table.error(place, "unknown-rule", format!("không có quy tắc {}", quoted(rule)), meant_name(rule, &ids));
+}
+
 fn check_step(table: &Table<'_>, step: &str, place: &Place, drafts: &[Draft]) {
-    let ids: BTreeSet<&str> = drafts.iter().flat_map(|d| d.rule.steps.iter().map(|s| s.id.as_str())).collect();
+    let ids: BTreeSet<&str> = drafts
+        .iter()
+        .flat_map(|d| d.rule.steps.iter().map(|s| s.id.as_str()))
+        .chain([CONFIRM_STEP, RETURNED_STEP])
+        .collect();
     if ids.contains(step) || table.faults.is_broken() || !drafts.iter().all(|draft| draft.steps_sound) {
         return;
     }

@@ -9,11 +9,12 @@ use jiff::civil::Time;
 
 use super::{
     cover,
-    problem::{Faults, Loaded, Place, Problems, Source, meant, quoted},
+    problem::{Faults, Loaded, Place, Problems, Source, meant_name, quoted},
     raw::{self, Table},
+    rule_sense,
     rule_test::{self, RuleTest},
     shipped::read_source,
-    step_file::{Reached, read_step},
+    step_file::{Reached, STEP_KEYS, read_step},
     values::Sign,
 };
 use crate::planning::{
@@ -61,6 +62,10 @@ pub struct LoadedRules {
     pub places: BTreeMap<String, Place>,
     /// Where a value comes from: (rule, step or empty, key); values that stand nowhere are missing.
     pub origins: BTreeMap<(String, String, String), Place>,
+    /// Where each key of `[defaults]` stands.
+    pub defaults: BTreeMap<String, Place>,
+    /// Where each section of `[hours.…]` begins, by its name.
+    pub hours_places: BTreeMap<String, Place>,
 }
 
 /// A rule while the file is read, with its places.
@@ -73,6 +78,8 @@ pub(super) struct Draft {
     pub steps_sound: bool,
     /// Per step, in order.
     pub steps: Vec<StepPlaces>,
+    /// Its hours stand in the file.
+    pub hours_known: bool,
     /// (step or empty, key, where it stands)
     pub origins: Vec<(String, String, Place)>,
 }
@@ -137,7 +144,14 @@ pub(super) struct Common {
     daily_cap: u32,
 }
 
-const COMMON_KEYS: [&str; 6] = ["at", "via", "bundle", "late", "max_lateness", "daily_cap"];
+/// The sections of the file.
+pub(super) const ROOT_KEYS: [&str; 4] = ["defaults", "hours", "rule", "test"];
+/// The keys that only a rule has.
+pub(super) const RULE_KEYS: [&str; 8] = ["id", "when", "clock", "basis", "hours", "effective_from", "was", "step"];
+/// The keys of `[hours.…]`.
+pub(super) const HOURS_KEYS: [&str; 3] = ["days", "from", "until"];
+/// The keys that `[defaults]` and a rule share.
+pub(super) const COMMON_KEYS: [&str; 6] = ["at", "via", "bundle", "late", "max_lateness", "daily_cap"];
 
 impl Common {
     /// What holds where the file says nothing.
@@ -161,9 +175,21 @@ impl Common {
                 .word("late", &words(Late::ALL, Late::as_str), Late::from_word)
                 .map_or(self.late, |(late, _)| late),
             max_lateness: table.offset("max_lateness", Sign::Positive).map_or(self.max_lateness, |(offset, _)| offset),
-            daily_cap: table.int("daily_cap", 1..=100_000).map_or(self.daily_cap, |cap| cap as u32),
+            daily_cap: daily_cap(table).unwrap_or(self.daily_cap),
         }
     }
+}
+
+/// Nought is what one writes who wants no limit, or no messages: neither is guessed.
+fn daily_cap(table: &Table<'_>) -> Option<u32> {
+    if let Some(raw::Data::Int(Some(0))) = table.find("daily_cap").map(|node| &node.data) {
+        let help =
+            "không muốn giới hạn: viết một số lớn, như daily_cap = 1000\nkhông muốn gửi: bỏ quy tắc hay bước đó đi";
+        let place = table.value_place("daily_cap");
+        table.error(&place, "out-of-range", "`daily_cap` bằng 0: không tin nào gửi được", help);
+        return None;
+    }
+    table.int("daily_cap", 1..=100_000).map(|cap| cap as u32)
 }
 
 pub(super) fn via(table: &Table<'_>) -> Option<Vec<ChannelKind>> {
@@ -177,7 +203,16 @@ pub(super) fn via(table: &Table<'_>) -> Option<Vec<ChannelKind>> {
 }
 
 fn read(root: &Table<'_>, context: &RulesContext) -> LoadedRules {
-    root.known(&["defaults", "hours", "rule", "test"]);
+    // In a file whose headers cannot be read every line below one would stand at the top.
+    if !root.faults.is_broken() {
+        root.known_or(&ROOT_KEYS, |key| match key {
+            "step" => Some("bước nằm trong quy tắc, viết: [[rule.step]]".to_owned()),
+            key if COMMON_KEYS.contains(&key) => Some("dòng này thuộc mục dùng chung: đặt dưới [defaults]".to_owned()),
+            key if RULE_KEYS.contains(&key) => Some("dòng này thuộc một quy tắc: đặt dưới [[rule]]".to_owned()),
+            key if STEP_KEYS.contains(&key) => Some("dòng này thuộc một bước: đặt dưới [[rule.step]]".to_owned()),
+            _ => None,
+        });
+    }
     let mut common = Common::shipped();
     let mut shared = Vec::new();
     if let Some(table) = root.table("defaults", "[defaults]") {
@@ -199,8 +234,15 @@ fn read(root: &Table<'_>, context: &RulesContext) -> LoadedRules {
         check_ids(root.faults, &drafts);
     }
     cover::check(root.faults, &drafts, &hours.known, context);
-    let tests = root.tables("test", "[[test]]").iter().filter_map(|table| rule_test::read(table, &drafts)).collect();
+    if !root.faults.is_broken() {
+        rule_sense::check(root.faults, &drafts, &hours);
+    }
+    let tests: Vec<RuleTest> =
+        root.tables("test", "[[test]]").iter().filter_map(|table| rule_test::read(table, &drafts)).collect();
+    rule_test::check_names(root.faults, &tests);
     LoadedRules {
+        defaults: shared.into_iter().collect(),
+        hours_places: hours.places,
         origins: drafts
             .iter()
             .flat_map(|draft| {
@@ -218,19 +260,22 @@ fn read(root: &Table<'_>, context: &RulesContext) -> LoadedRules {
     }
 }
 
-struct HoursTable {
-    known: BTreeMap<String, Hours>,
+pub(super) struct HoursTable {
+    pub known: BTreeMap<String, Hours>,
+    /// Where each section begins.
+    pub places: BTreeMap<String, Place>,
     /// Names that stand in the file, readable or not.
     named: Vec<String>,
 }
 
 fn read_hours(root: &Table<'_>) -> HoursTable {
-    let mut hours = HoursTable { known: BTreeMap::new(), named: Vec::new() };
+    let mut hours = HoursTable { known: BTreeMap::new(), places: BTreeMap::new(), named: Vec::new() };
     let Some(all) = root.table("hours", "[hours]") else { return hours };
-    for (name, _) in all.keys() {
+    for (name, place) in all.keys() {
         hours.named.push(name.to_owned());
+        hours.places.insert(name.to_owned(), place);
         let Some(table) = all.table(name, &format!("[hours.{name}]")) else { continue };
-        table.known(&["days", "from", "until"]);
+        table.known(&HOURS_KEYS);
         table.missing("days", "days = \"working\" (ngày làm việc) hoặc \"all\" (mọi ngày)");
         table.missing("from", "from = \"07:30\"");
         table.missing("until", "until = \"17:30\"");
@@ -261,13 +306,19 @@ fn read_rule(
     context: &RulesContext,
     audiences: &mut Vec<(Audience, Place)>,
 ) -> Draft {
-    let own = ["id", "when", "clock", "basis", "hours", "effective_from", "was", "step"];
-    table.known(&[&own[..], &COMMON_KEYS].concat());
+    table.known_or(&[&RULE_KEYS[..], &COMMON_KEYS].concat(), |key| match key {
+        key if STEP_KEYS.contains(&key) => {
+            Some("dòng này thuộc một bước: thêm [[rule.step]] ở trên nó, hoặc chuyển xuống bước của nó".to_owned())
+        }
+        key if WHEN_KEYS.contains(&key) => Some(format!("điều kiện nằm trong `when`: when = {{ {key} = \"…\" }}")),
+        _ => None,
+    });
     table.missing("id", "id = \"ubnd-chu-tri\"");
     table.missing("clock", "clock = \"completion\" (thời hạn hoàn thành) hoặc \"report\" (thời hạn báo cáo)");
     let id = table.id("id", "id = \"ubnd-chu-tri\"").map(|(id, _)| id).unwrap_or_default();
     let before = table.faults.errors();
-    let when = table.table("when", "when = { … }").map(|when| read_when(&when)).unwrap_or_default();
+    let when_table = table.table("when", "when = { role = \"lead\", block = \"state\" }");
+    let when = when_table.as_ref().map(read_when).unwrap_or_default();
     let clock = table.word("clock", &words(Clock::ALL, Clock::as_str), Clock::from_word);
     let sound = table.faults.errors() == before && clock.is_some();
     let common = common.overlay(table);
@@ -281,6 +332,8 @@ fn read_rule(
         .chain(table.keys())
         .map(|(key, place)| (String::new(), key.to_owned(), place))
         .collect();
+    let conditions = when_table.iter().flat_map(Table::keys);
+    origins.extend(conditions.map(|(key, place)| (String::new(), format!("when.{key}"), place)));
     let mut reached = table.place.clone();
     let before = table.faults.errors();
     let mut current = Reached::default();
@@ -301,6 +354,7 @@ fn read_rule(
         let help = "thêm ít nhất một bước:\n[[rule.step]] với id, due, add";
         table.error(&table.place, "no-step", format!("quy tắc {} không có bước nào", quoted(&id)), help);
     }
+    let hours_known = hours.known.contains_key(&hours_name);
     Draft {
         rule: Rule {
             when,
@@ -319,6 +373,7 @@ fn read_rule(
             id,
         },
         place: table.place_of("id"),
+        hours_known,
         sound,
         steps_sound,
         steps: places,
@@ -340,7 +395,7 @@ fn rule_hours(table: &Table<'_>, hours: &HoursTable) -> (String, Hours) {
         let help = if names.is_empty() {
             format!("thêm mục [hours.{name}] với days, from, until")
         } else {
-            meant(&name, &names)
+            meant_name(&name, &names)
         };
         table.error(&place, "unknown-hours", format!("không có mục giờ gửi [hours.{name}]"), help);
     }
@@ -409,7 +464,9 @@ fn check_ids(faults: &Faults, drafts: &[Draft]) {
                 || drafts[..n].iter().any(|other| other.rule.was.contains(was));
             if taken {
                 let message = format!("tên cũ {} đang là tên của một quy tắc khác", quoted(was));
-                faults.error(&draft.place, "was-in-use", message, "`was` chỉ ghi tên không còn dùng");
+                let at = draft.origins.iter().find(|(step, key, _)| step.is_empty() && key == "was");
+                let place = at.map_or(&draft.place, |(_, _, place)| place);
+                faults.error(place, "was-in-use", message, "`was` chỉ ghi tên không còn dùng");
             }
         }
         for (m, step) in draft.rule.steps.iter().enumerate() {
@@ -423,6 +480,8 @@ fn check_ids(faults: &Faults, drafts: &[Draft]) {
                 if steps.iter().any(|other| other.id == *was) || steps[..m].iter().any(|other| other.was.contains(was))
                 {
                     let message = format!("tên cũ {} đang là tên của một bước khác", quoted(was));
+                    let at = draft.origins.iter().find(|(id, key, _)| *id == step.id && key == "was");
+                    let place = at.map_or(place, |(_, _, place)| place);
                     faults.error(place, "was-in-use", message, "`was` chỉ ghi tên không còn dùng");
                 }
             }

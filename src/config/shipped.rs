@@ -61,15 +61,21 @@ pub fn read_source(path: &Path, sample: &str) -> Result<Arc<Source>, Problems> {
             };
             Problems::from(at_file(&name, "file-unreadable", format!("không đọc được tệp: {}", words(&error)), help))
         })?;
+    source_of(&name, bytes)
+}
+
+/// The text of a file, or that it is none. An editor's byte order mark is no fault of the office.
+pub fn source_of(name: &str, bytes: Vec<u8>) -> Result<Arc<Source>, Problems> {
+    let wide = matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
     match String::from_utf8(bytes) {
-        // An editor's byte order mark is no fault of the office.
         Ok(text) => Ok(Source::new(name, text.strip_prefix('\u{feff}').unwrap_or(&text))),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let place = Place { source: Source::new(name, text), span: at..at };
-            let help = "lưu lại tệp với mã UTF-8 (Unicode)";
-            Err(Problem::new(Severity::Error, &place, "not-utf8", "tệp không phải mã UTF-8", help).into())
+            let found = if wide { "tệp được lưu bằng mã UTF-16" } else { "tệp không phải mã UTF-8" };
+            let help = "mở tệp bằng trình soạn thảo, chọn lưu với mã UTF-8 (trong Notepad: Save as, Encoding, UTF-8)";
+            Err(Problem::new(Severity::Error, &place, "not-utf8", found, help).into())
         }
     }
 }

@@ -1,14 +1,19 @@
 //! Reads one `[[rule.step]]`: its distance from the deadline, whom it reaches, what it files, how it repeats.
 
 use super::{
+    line_hints::listed,
     problem::{Place, meant, nearest, quoted},
     raw::Table,
-    rules_file::{Common, RulesContext, StepPlaces, read_was, via, words},
-    values::Sign,
+    rules_file::{COMMON_KEYS, Common, RULE_KEYS, RulesContext, StepPlaces, read_was, via, words},
+    values::{FARTHEST, Sign},
 };
 use crate::planning::rules::{Audience, Filing, Offset, Repeat, Step, Unit};
 
-const STEP_KEYS: [&str; 10] = ["id", "due", "at", "add", "only", "via", "urging", "file", "repeat", "was"];
+/// The keys of a step.
+pub(super) const STEP_KEYS: [&str; 10] = ["id", "due", "at", "add", "only", "via", "urging", "file", "repeat", "was"];
+
+/// The keys of `repeat`.
+pub(super) const REPEAT_KEYS: [&str; 2] = ["every", "times"];
 
 /// Whom the steps read so far have come to reach.
 #[derive(Default)]
@@ -26,7 +31,10 @@ pub(super) fn read_step(
     seen: &mut Vec<(Audience, Place)>,
 ) -> Option<(Step, StepPlaces)> {
     let errors = table.faults.errors();
-    table.known(&STEP_KEYS);
+    table.known_or(&STEP_KEYS, |key| {
+        let rules = RULE_KEYS.contains(&key) || COMMON_KEYS.contains(&key);
+        rules.then(|| "dòng này thuộc cả quy tắc: chuyển lên trên [[rule.step]] đầu tiên, dưới [[rule]]".to_owned())
+    });
     table.missing("id", "id = \"qua-han-1\"");
     table.missing("due", "due = \"-10wd\" (trước hạn), \"0d\" (đúng ngày), \"+1wd\" (sau hạn)");
     let id = table.id("id", "id = \"qua-han-1\"");
@@ -44,10 +52,10 @@ pub(super) fn read_step(
     let files = read_files(table);
     let at = table.time("at");
     if let (Some((_, place)), Some((Offset { unit: Unit::Hours, .. }, _))) = (&at, &due) {
-        let help = "bước tính theo giờ nổ đúng giờ đó: bỏ `at`, hoặc đổi `due` sang ngày";
+        let help = "bước tính theo giờ đi đúng giờ tính được: bỏ `at`, hoặc đổi `due` sang ngày";
         table.faults.warning(place, "at-unused", "`at` không có tác dụng với bước tính theo giờ", help);
     }
-    let repeat = due.as_ref().and_then(|(due, _)| read_repeat(table, *due));
+    let repeat = read_repeat(table, due.as_ref().map(|(due, _)| *due));
     let step = Step {
         via: via(table).unwrap_or_else(|| common.via.clone()),
         urging: table.flag("urging").unwrap_or(false),
@@ -99,16 +107,19 @@ fn read_files(table: &Table<'_>) -> Vec<Filing> {
     files
 }
 
-fn read_repeat(table: &Table<'_>, due: Offset) -> Option<Repeat> {
+fn read_repeat(table: &Table<'_>, due: Option<Offset>) -> Option<Repeat> {
     let inner = table.table("repeat", "repeat = { every = \"5wd\", times = 8 }")?;
-    inner.known(&["every", "times"]);
+    inner.known(&REPEAT_KEYS);
     inner.missing("every", "every = \"5wd\"");
     inner.missing("times", "times = 8");
     let times = inner.int("times", 1..=1000);
     let (every, place) = inner.offset("every", Sign::Positive)?;
     // Distances from the deadline are added up: days of two kinds, or days and hours, have no sum.
     let day_of = |unit| unit != Unit::Hours;
-    if every.unit != due.unit && !(due.n == 0 && day_of(due.unit) && day_of(every.unit)) {
+    if let Some(due) = due
+        && every.unit != due.unit
+        && !(due.n == 0 && day_of(due.unit) && day_of(every.unit))
+    {
         let message = format!("`every` tính bằng `{}` nhưng `due` tính bằng `{}`", every.unit, due.unit);
         inner.error(
             &place,
@@ -118,7 +129,14 @@ fn read_repeat(table: &Table<'_>, due: Offset) -> Option<Repeat> {
         );
         return None;
     }
-    Some(Repeat { every, times: times? as u32 })
+    let times = times?;
+    if i64::from(every.n) * times > FARTHEST {
+        let message = format!("nhắc lại quá xa: {times} lần, cách nhau {}{}", every.n, every.unit);
+        let help = format!("giảm `times` hoặc `every`; cả thảy không quá {FARTHEST}{}", every.unit);
+        inner.error(&inner.place_of("times"), "out-of-range", message, help);
+        return None;
+    }
+    Some(Repeat { every, times: times as u32 })
 }
 
 fn read_audiences(
@@ -137,8 +155,11 @@ fn read_audiences(
         let Some(audience) = Audience::from_word(&text) else {
             let near = nearest(&text, Audience::WORDS.iter().copied());
             let help = match (near, text.contains('@')) {
+                _ if text.contains(',') => {
+                    format!("mỗi người nhận trong ngoặc kép riêng: {key} = {}", listed(&text))
+                }
                 (_, true) => format!("một địa chỉ thư viết như: \"email:{}\"", text.trim_start_matches("email:")),
-                _ => format!("{}, `person:…`, `email:…`", meant(&text, Audience::WORDS)),
+                _ => meant(&text, &[Audience::WORDS, &["person:…", "email:…"]].concat()),
             };
             table.error(&place, "unknown-audience", format!("không có loại người nhận {}", quoted(&text)), help);
             continue;

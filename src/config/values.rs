@@ -3,8 +3,10 @@
 use jiff::civil::Time;
 
 use super::{
+    line_hints::hour,
     problem::{Place, quoted},
     raw::{Data, Table},
+    vietnamese::plain,
 };
 use crate::planning::{
     rules::{Offset, Unit},
@@ -17,7 +19,7 @@ word_enum!(/// Which sign an offset may have.
         Positive = "positive" });
 
 /// The largest distance a step may have from its deadline: more is a slip of the pen.
-const FARTHEST: i64 = 10_000;
+pub(super) const FARTHEST: i64 = 10_000;
 
 impl Table<'_> {
     /// `-10wd`, `0d`, `+4h`. A bare number is refused: an office must say what it counts.
@@ -47,7 +49,11 @@ impl Table<'_> {
         let parsed = number.strip_prefix('+').unwrap_or(number).parse::<i64>().ok();
         let Some(n) = parsed.filter(|_| !number.starts_with("+-")) else {
             let message = format!("`{key}` không đọc được: {}", quoted(text));
-            self.error(place, "bad-offset", message, format!("viết như: {example}\n{units}"));
+            let help = match meant_offset(text) {
+                Some(meant) => format!("có phải ý là {meant}?\n{units}"),
+                None => format!("viết như: {example}\n{units}"),
+            };
+            self.error(place, "bad-offset", message, help);
             return None;
         };
         let Some(unit) = Unit::from_word(unit) else {
@@ -56,10 +62,12 @@ impl Table<'_> {
                 self.error(place, "missing-unit", format!("`{key}` thiếu đơn vị: {}", quoted(text)), help);
             } else {
                 let message = format!("`{key}` có đơn vị lạ: {}", quoted(unit));
-                let near = match unit.to_lowercase().as_str() {
-                    "w" | "dw" | "wds" | "ngaylamviec" | "nlv" | "bd" => "có phải ý là `wd`?\n",
-                    "day" | "days" | "ngay" | "ngày" | "n" => "có phải ý là `d` (ngày) hay `wd` (ngày làm việc)?\n",
-                    "hour" | "hours" | "gio" | "giờ" | "g" | "hr" => "có phải ý là `h`?\n",
+                let near = match plain(unit).as_str() {
+                    "w" | "dw" | "wds" | "ngaylamviec" | "ngay lam viec" | "ngay lv" | "nlv" | "bd" => {
+                        "có phải ý là `wd`?\n"
+                    }
+                    "day" | "days" | "ngay" | "n" => "có phải ý là `d` (ngày) hay `wd` (ngày làm việc)?\n",
+                    "hour" | "hours" | "gio" | "g" | "hr" => "có phải ý là `h`?\n",
                     _ => "",
                 };
                 self.error(place, "unknown-unit", message, format!("{near}{units}"));
@@ -94,19 +102,19 @@ impl Table<'_> {
             Data::Text(text) => minute_of_text(text.trim(), midnight_end),
             Data::Moment(_) => None,
             _ => {
-                self.text(key, &format!("{key} = \"08:00\""));
+                let meant = hour(node.typed()).unwrap_or("08:00".to_owned());
+                self.text(key, &format!("{key} = \"{meant}\""));
                 return None;
             }
         };
         if minute.is_none() {
             let message = format!("`{key}` không phải giờ trong ngày");
             let last = if midnight_end { "\"24:00\"" } else { "\"23:59\"" };
-            self.error(
-                place,
-                "bad-time",
-                message,
-                format!("viết giờ:phút, từ \"00:00\" đến {last}: {key} = \"08:00\""),
-            );
+            let help = match hour(node.typed().trim_matches(['"', '\''])) {
+                Some(meant) => format!("viết: {key} = \"{meant}\""),
+                None => format!("viết giờ:phút, từ \"00:00\" đến {last}: {key} = \"08:00\""),
+            };
+            self.error(place, "bad-time", message, help);
         }
         Some((minute?, place.clone()))
     }
@@ -134,6 +142,28 @@ impl Table<'_> {
         }
         fits
     }
+}
+
+/// What a distance that cannot be read was meant to be: a dash of Word, or words.
+fn meant_offset(text: &str) -> Option<String> {
+    let straight = text.replace(['–', '—', '−', '‒'], "-");
+    if straight != text {
+        return Some(format!("`{straight}` (dấu trừ ngắn; bộ gõ đã đổi thành gạch dài)"));
+    }
+    let words = plain(text);
+    let n: u32 = words.split(' ').find_map(|word| word.parse().ok())?;
+    let sign = if words.contains("truoc") {
+        "-"
+    } else if words.contains("sau") || words.contains("qua") {
+        "+"
+    } else {
+        return None;
+    };
+    Some(match () {
+        () if words.contains("ngay lam viec") => format!("`{sign}{n}wd`"),
+        () if words.contains("gio") => format!("`{sign}{n}h`"),
+        () => format!("`{sign}{n}wd` (ngày làm việc) hay `{sign}{n}d` (ngày)"),
+    })
 }
 
 fn minute_of_text(text: &str, midnight_end: bool) -> Option<u16> {

@@ -129,6 +129,9 @@ fn email(
 ) -> std::result::Result<(Vec<u8>, String, String), Unready> {
     let poison = |error: crate::message::texts::TextError| Unready::Poison(error.to_string());
     let text = policy.texts.email(facts).map_err(poison)?;
+    if let Some(why) = &text.fell_back {
+        tracing::warn!(message = message.id, %why, "an own template failed on these facts; the shipped text goes out");
+    }
     let host = host(&policy.settings.email.from);
     let message_id = mime::message_id(Uuid::new_v4(), &host);
     let envelope = Envelope {

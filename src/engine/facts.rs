@@ -4,14 +4,17 @@ use std::collections::HashMap;
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{Engine, KnownDirectory, agency_name, arithmetic::arithmetic, policy::Policy};
+use super::{Engine, KnownDirectory, agency_name, arithmetic::Counted, policy::Policy, story::days};
 use crate::{
-    message::facts::{Contact, DocumentFacts, ItemFacts, LetterFacts, Nearness, NextStep, Recipient, Why},
+    message::{
+        facts::{Contact, DocumentFacts, ItemFacts, LetterFacts, Nearness, NextStep, Recipient, Why},
+        words,
+    },
     planning::{
         calendar::{DayKind, WorkCalendar},
         ledger::{ReminderKey, urging_number},
         plan::{CONFIRM_STEP, STATE_RULE, ladder},
-        task::{ArmedBy, Clock, Obligation, TaskId},
+        task::{ArmedBy, Obligation, TaskId},
     },
     store::{
         Result,
@@ -53,7 +56,7 @@ pub(super) fn letter(
         let record = material.records.get(&row.task)?;
         let texts = material.texts.get(&row.task)?;
         let key = &record.ledger.reminders.iter().find(|entry| entry.id == row.reminder)?.key;
-        let fact = item(policy, known, record, texts, key, now)?;
+        let fact = item(policy, record, texts, key, now)?;
         // Two slots that lead to one person show a task once: by its severest rung, naming the others.
         match items.iter_mut().find(|i| i.code == fact.code && i.clock == fact.clock && i.agency == fact.agency) {
             Some(shown) => {
@@ -111,7 +114,6 @@ fn contact(policy: &Policy, known: &KnownDirectory, record: &TaskRecord, day: Da
 
 fn item(
     policy: &Policy,
-    known: &KnownDirectory,
     record: &TaskRecord,
     texts: &TaskTexts,
     key: &ReminderKey,
@@ -143,7 +145,10 @@ fn item(
     let entry = record.ledger.reminders.iter().find(|entry| entry.key == *key)?;
     let contacts = texts.contacts.iter().filter(|c| c.clock == key.clock && c.agency == key.agency).count() as u32;
     let accepted = record.ledger.urgings_accepted(key.clock, key.agency, Some(key));
-    let next = if asks_state { None } else { next_step(policy, record, obligation, key, now) };
+    let next: Option<(NextStep, Timestamp)> =
+        if asks_state { None } else { next_step(policy, record, obligation, key, now) };
+    let (next, leaves) = next.unzip();
+    let next_line = next.as_ref().zip(leaves).map(|(next, leaves)| after(calendar, obligation, next, leaves));
     let why = Why {
         audience: key.audience.to_string(),
         rule: key.rule.clone(),
@@ -177,7 +182,7 @@ fn item(
         corrected_from: (obligation.armed_by == ArmedBy::Advanced)
             .then(|| texts.extensions.iter().rfind(|e| e.clock == key.clock).and_then(|e| e.from))
             .flatten(),
-        reasoning: reasoning(policy, known, obligation, key, effective, entry.due_at),
+        reasoning: reasoning(policy, obligation, key, entry.due_at, next_line),
         link: link(policy, &task.code).filter(|_| !classified),
         due_at: entry.due_at,
         // A task entered or resumed after its step was due is not told late: it was not ours to tell before.
@@ -202,62 +207,71 @@ fn link(policy: &Policy, code: &str) -> Option<String> {
     Some(format!("{}/n/{code}", base.trim_end_matches('/')))
 }
 
-/// What comes next if nothing changes: the first occurrence after this one.
+/// What comes next if nothing changes, and when it may leave: the first occurrence after this one.
 fn next_step(
     policy: &Policy,
     record: &TaskRecord,
     obligation: &Obligation,
     key: &ReminderKey,
     now: Timestamp,
-) -> Option<NextStep> {
+) -> Option<(NextStep, Timestamp)> {
+    let calendar = &policy.calendar;
     let rule = policy.rules.find(&record.task, obligation)?;
-    let ladder = ladder(&policy.calendar, rule, obligation).ok()?;
+    let ladder = ladder(calendar, rule, obligation).ok()?;
     let present = rule.steps.iter().find(|step| step.id == key.step);
     let next = ladder.occurrences.iter().find(|occurrence| occurrence.at > now)?;
+    let own = calendar.for_agency(&obligation.agency).to(&key.audience);
+    let leaves = own.send_at(next.at, &rule.hours, rule.at).unwrap_or(next.at);
     let adds = next.step.audiences.iter().filter(|a| present.is_none_or(|present| !present.audiences.contains(a)));
-    Some(NextStep {
-        on: policy.calendar.date_of(next.at),
+    let step = NextStep {
+        on: calendar.date_of(leaves),
         step: next.step.id.clone(),
         adds: adds.map(ToString::to_string).collect(),
         files_notice: next.step.files.contains(&crate::planning::rules::Filing::Notice),
         urging: next.step.urging,
-    })
+    };
+    Some((step, leaves))
 }
 
-/// The reasoning in two lines: how the deadline was read, and how this step's day came about.
-pub(super) fn reasoning(
+/// The reasoning in two lines: how this step's day came about from the effective deadline, and what comes next, when,
+/// and how much higher it goes.
+fn reasoning(
     policy: &Policy,
-    _known: &KnownDirectory,
     obligation: &Obligation,
     key: &ReminderKey,
-    effective: Date,
     due_at: Timestamp,
+    next: Option<String>,
 ) -> Vec<String> {
-    let calendar = &policy.calendar;
-    let Some(deadline) = obligation.deadline else { return Vec::new() };
-    let rolled = rolled_because(calendar, deadline.date, effective);
-    let what = match key.clock {
-        Clock::Completion => "thời hạn hoàn thành",
-        Clock::Report => "thời hạn báo cáo",
-    };
-    let vn = |day: Date| day.strftime("%d/%m/%Y").to_string();
-    let mut lines = vec![if rolled.is_empty() {
-        format!("{} {}", capital(what), vn(deadline.date))
-    } else {
-        format!("{} {}; {rolled}, nên tính đến hết ngày {}", capital(what), vn(deadline.date), vn(effective))
-    }];
-    let step = policy.rule(&key.rule).and_then(|rule| rule.steps.iter().find(|step| step.id == key.step));
-    if let Some(step) = step {
-        let local = calendar.local(due_at);
-        let how = arithmetic(policy, obligation, step, key.occurrence, due_at);
-        lines.push(format!("Bước {} ({how}): {} ngày {}", step.id, local.strftime("%H:%M"), vn(local.date())));
+    if key.rule == STATE_RULE {
+        let asked = if key.step == CONFIRM_STEP {
+            "nhiệm vụ đã trình thì hỏi người theo dõi một lần"
+        } else {
+            "nhiệm vụ bị trả lại thì báo một lần"
+        };
+        return vec![asked.to_owned()];
     }
-    lines
+    let step = policy
+        .rule(&key.rule)
+        .and_then(|rule| rule.steps.iter().find(|step| step.id == key.step || step.was.contains(&key.step)));
+    let counted = step.and_then(|step| Counted::of(obligation, step, key.occurrence));
+    let how = counted.map(|counted| counted.in_short(policy, due_at)).filter(|how| !how.is_empty());
+    let again =
+        if key.occurrence > 1 { format!(" (nhắc lại lần {})", key.occurrence - 1) } else { String::new() };
+    let first = how.map(|how| format!("bước {}{again} là {how}", key.step));
+    first.into_iter().chain(next.or_else(|| Some("không còn bước nào sau bước này".to_owned()))).collect()
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+/// `08:00 thứ Tư 02/12/2026, bước qua-han-10: đôn đốc, gửi thêm cơ quan kiểm tra, lập phiếu báo nhiệm vụ quá hạn`
+fn after(calendar: &WorkCalendar, obligation: &Obligation, next: &NextStep, leaves: Timestamp) -> String {
+    let mut does = vec![if next.urging { "đôn đốc".to_owned() } else { "nhắc lại".to_owned() }];
+    let adds: Vec<String> = next.adds.iter().map(|word| words::audience(word, obligation.role)).collect();
+    if !adds.is_empty() {
+        does.push(format!("gửi thêm {}", words::list(&adds)));
+    }
+    if next.files_notice {
+        does.push("lập phiếu báo nhiệm vụ quá hạn".to_owned());
+    }
+    format!("{}, bước {}: {}", days::moment(calendar, leaves), next.step, does.join(", "))
 }
 
 /// Why a deadline rolled to a later day; empty where it did not.

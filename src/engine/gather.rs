@@ -10,7 +10,7 @@ use crate::{
     config::settings::Zalo,
     planning::{
         bundle::{Ready, bundle},
-        calendar::Uncovered,
+        calendar::{Uncovered, View},
         directory::{Directory, Reached, TaskPeople, Unreachable},
         ledger::ReminderKey,
         plan::unsayable,
@@ -32,12 +32,17 @@ impl Engine {
         // A fallback made here is ready at once: at most every channel, then the box, then nobody.
         for _ in 0..3 {
             let rows = self.store.ready_reminders(now).await?;
+            let policy = self.policy();
+            let day = policy.calendar.date_of(now);
+            // An idle pass reads nothing more, save once a day: a post may begin without anybody touching the directory.
+            if rows.is_empty() && !self.looks_for_the_unreachable(day) {
+                return Ok(());
+            }
+            let known = self.directory().await?;
+            self.find_again(&known, day).await?;
             if rows.is_empty() {
                 return Ok(());
             }
-            let policy = self.policy();
-            let known = self.directory().await?;
-            let day = policy.calendar.date_of(now);
             let sent: HashMap<(ChannelKind, String), u32> = self
                 .store
                 .sent_on(day)
@@ -61,6 +66,43 @@ impl Engine {
     }
 }
 
+impl Engine {
+    fn looks_for_the_unreachable(&self, day: Date) -> bool {
+        let looked = *self.looked_for.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        looked.is_none_or(|(_, looked)| looked != day)
+    }
+
+    /// Takes off the daily list whom the directory knows again: a post was filled, an address given. Looked at when
+    /// the directory changed, and daily.
+    async fn find_again(&self, known: &KnownDirectory, day: Date) -> Result<()> {
+        {
+            let mut looked = self.looked_for.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if *looked == Some((known.revision, day)) {
+                return Ok(());
+            }
+            *looked = Some((known.revision, day));
+        }
+        let mut found = self.store.unreachable_slots().await?;
+        found.retain(|slot| {
+            let people = TaskPeople {
+                role: slot.role,
+                agency: slot.agency,
+                handler: slot.handler,
+                monitor: slot.monitor,
+                assigner_block: slot.assigner_block,
+                secrecy: slot.secrecy,
+            };
+            let reached = known.directory.resolve(&people, &slot.audience, slot.channel, day);
+            slot.why != "refused" && reached.is_ok_and(|reached| reached.stands_in_for.is_none())
+        });
+        if found.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(slots = found.len(), "slots lead to somebody again");
+        self.store.reachable_again(&found).await
+    }
+}
+
 fn compose(
     policy: &Policy,
     known: &KnownDirectory,
@@ -74,8 +116,12 @@ fn compose(
     let mut reached: HashMap<ReminderId, (Reached, ReadyRow)> = HashMap::new();
     for row in rows {
         let (hours_name, hours, at) = policy.hours(&row.key.rule);
-        // The list of days off may have changed since it was planned: the hours are asked again.
-        match policy.calendar.send_at(now, &hours, at) {
+        // The list of days off may have changed since it was planned: the hours are asked again. What waits for the
+        // morning's letter still does after a reload, or a milder step would leave just before the severer one.
+        let calendar = own_calendar(policy, known, &row.key);
+        let moment = row.due_at.max(row.planned_at);
+        let leaves = calendar.send_at(moment, &hours, at).map(|leaves| leaves.max(now));
+        match leaves.and_then(|leaves| calendar.send_at(leaves, &hours, at)) {
             Ok(leaves) if leaves > now => {
                 asides.push(Aside::Wait { reminder: row.id, until: leaves });
                 continue;
@@ -133,9 +179,10 @@ fn compose(
     }
     let bundles = bundle(ready, sent);
     for reminder in bundles.deferred {
-        let (_, hours, at) =
-            reached.get(&reminder).map(|(_, row)| policy.hours(&row.key.rule)).unwrap_or_else(|| policy.hours(""));
-        let until = policy.calendar.send_at(policy.calendar.end_of(day), &hours, at);
+        let row = reached.get(&reminder).map(|(_, row)| row);
+        let (_, hours, at) = policy.hours(row.map_or("", |row| &row.key.rule));
+        let calendar = row.map_or(View::of(&policy.calendar), |row| own_calendar(policy, known, &row.key));
+        let until = calendar.send_at(policy.calendar.end_of(day), &hours, at);
         asides.push(Aside::Wait { reminder, until: until.unwrap_or(policy.calendar.end_of(day)) });
     }
     let messages = bundles.messages.into_iter().filter_map(|message| {
@@ -154,6 +201,14 @@ fn compose(
         })
     });
     (messages.collect(), asides)
+}
+
+/// The calendar by which letters of a slot leave: the agency's closures bind those to its own people.
+fn own_calendar<'a>(policy: &'a Policy, known: &KnownDirectory, key: &ReminderKey) -> View<'a> {
+    match known.directory.agency(key.agency) {
+        Some(agency) => policy.calendar.for_names(&agency.code, &agency.name).to(&key.audience),
+        None => View::of(&policy.calendar),
+    }
 }
 
 /// Why a slot gives no message on its channel.

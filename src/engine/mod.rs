@@ -14,6 +14,7 @@ mod notices;
 pub mod policy;
 mod scan;
 pub mod serve;
+pub mod story;
 
 use std::{
     collections::HashMap,
@@ -35,7 +36,7 @@ use crate::{
         directory::{Directory, Reached},
         plan::Stop,
         rules::ChannelKind,
-        task::{AgencyId, Block},
+        task::{AgencyId, Block, TaskId},
     },
     store::{Result, Store, ledger::DirectoryRows},
 };
@@ -45,6 +46,9 @@ pub const LAST_PASS: &str = "last_pass";
 
 /// The mark of the rules and the calendar that all next looks were computed under.
 const PLANNED_UNDER: &str = "planned_under";
+
+/// Tasks that are looked at again in one transaction.
+const LOOK_AGAIN: u32 = 2000;
 
 /// How far the stored mark may lag behind, so that an idle daemon hardly writes.
 const MARK_EVERY_MS: i64 = 60_000;
@@ -77,6 +81,8 @@ pub struct Pass {
     pub refused: u64,
     /// Tasks that could not be planned; each is looked at again in an hour.
     pub failed: u64,
+    /// How long planning and bundling took.
+    pub took: std::time::Duration,
 }
 
 /// The engine: one for a process.
@@ -87,9 +93,13 @@ pub struct Engine {
     channels: HashMap<ChannelKind, Arc<dyn Channel>>,
     rests: Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>,
     directory: Mutex<Option<Arc<KnownDirectory>>>,
+    /// The directory's revision and the day for which the list of the unreachable was last gone through.
+    looked_for: Mutex<Option<(i64, jiff::civil::Date)>>,
     observer: Observer,
     /// Unix milliseconds up to which we were awake and working.
     awake: AtomicI64,
+    /// Unix milliseconds of the scan that is under way, or of the last one.
+    began: AtomicI64,
     marked: AtomicI64,
     /// Set when the service is to end: no further claims.
     stopping: tokio_util::sync::CancellationToken,
@@ -120,8 +130,10 @@ impl Engine {
             channels,
             rests: Mutex::default(),
             directory: Mutex::default(),
+            looked_for: Mutex::default(),
             observer,
             awake: AtomicI64::new(i64::MIN),
+            began: AtomicI64::new(i64::MIN),
             marked: AtomicI64::new(i64::MIN),
             stopping: tokio_util::sync::CancellationToken::new(),
             alive: Arc::new(|| ()),
@@ -161,7 +173,7 @@ impl Engine {
         // Files edited while the daemon was stopped count like a reload: a step may come before the look that was set.
         let digest = self.policy().digest();
         if self.store.mark(PLANNED_UNDER).await? != Some(digest) {
-            self.store.look_at_all(now).await?;
+            self.look_again(now).await?;
             self.store.set_mark(PLANNED_UNDER, digest).await?;
         }
         if let Some(last) = self.store.mark(LAST_PASS).await? {
@@ -179,9 +191,30 @@ impl Engine {
         let digest = policy.digest();
         self.policy.store(Arc::new(policy));
         self.forget_directory();
-        let looked_at = self.store.look_at_all(now).await?;
+        let looked_at = self.look_again(now).await?;
         self.store.set_mark(PLANNED_UNDER, digest).await?;
         Ok(looked_at)
+    }
+
+    /// Every open task is looked at again, page by page: no transaction holds an outcome up for long, and the watchdog
+    /// sees that work goes on. Ended half-way, it is begun anew at the next start.
+    async fn look_again(&self, now: Timestamp) -> Result<u64> {
+        // Also for the scan that is under way: were the looks later than its instant, it would end with half of the
+        // tasks planned, and a morning's letter would go out in two.
+        let now = match self.began.load(Ordering::SeqCst) {
+            i64::MIN => now,
+            began => now.min(millis(began)),
+        };
+        let (mut after, mut tasks) = (TaskId(0), 0);
+        loop {
+            (self.alive)();
+            let (page, last) = self.store.look_again(now, after, LOOK_AGAIN).await?;
+            tasks += page;
+            match last {
+                Some(last) => after = last,
+                None => return Ok(tasks),
+            }
+        }
     }
 
     async fn refresh_known(&self) -> Result<()> {
@@ -241,6 +274,7 @@ impl Engine {
             return Ok(pass);
         }
         let now = self.clock.now();
+        self.began.store(now.as_millisecond(), Ordering::SeqCst);
         self.scan(now, &mut pass).await?;
         self.gather(now).await?;
         // A scan that was ended early has not worked everything off.

@@ -74,13 +74,27 @@ impl Policy {
     }
 }
 
+/// A step as it is accepted: rule, step, definition, since when.
+pub type Accepted = (String, String, String, Timestamp);
+
 /// Accepts the rules' steps: one that is new or was moved fires only for instants from now on. The very first rules an
 /// office has are accepted since ever, for no task can have been planned under others.
 pub async fn accept_steps(store: &(impl PlanningStore + ?Sized), policy: &Policy, now: Timestamp) -> Result<()> {
-    let (_, definitions) = store.steps_known().await?;
+    let (known, definitions) = store.steps_known().await?;
+    let accepted = steps_to_accept(&policy.rules, &known, &definitions, now);
+    if accepted.is_empty() { Ok(()) } else { store.accept_steps(&accepted).await }
+}
+
+/// What accepting rules at `now` would change of what is known of steps, and since when.
+pub fn steps_to_accept(
+    rules: &Rules,
+    known: &StepsKnown,
+    definitions: &[(String, String, String)],
+    now: Timestamp,
+) -> Vec<Accepted> {
     let first = definitions.is_empty();
     let mut accepted = Vec::new();
-    for rule in &policy.rules.rules {
+    for rule in &rules.rules {
         for step in &rule.steps {
             let definition = step_definition(step);
             let ids = || {
@@ -93,7 +107,7 @@ pub async fn accept_steps(store: &(impl PlanningStore + ?Sized), policy: &Policy
                 (Some((_, _, known)), _) if *known == definition => {}
                 // The same step under its earlier name: known as long as that was.
                 (None, Some((r, s, _))) => {
-                    let since = store.steps_known().await?.0.get(&(r.clone(), s.clone())).copied().unwrap_or(now);
+                    let since = known.get(&(r.clone(), s.clone())).copied().unwrap_or(now);
                     accepted.push((rule.id.clone(), step.id.clone(), definition, since));
                 }
                 _ => {
@@ -105,15 +119,26 @@ pub async fn accept_steps(store: &(impl PlanningStore + ?Sized), policy: &Policy
     }
     // A step that is gone is known no more: if it comes back, it is new, and nothing of the meantime is sent.
     let present = |rule: &str, step: &str| {
-        policy.rules.rules.iter().any(|r| {
+        rules.rules.iter().any(|r| {
             (r.id == rule || r.was.iter().any(|was| was == rule))
                 && r.steps.iter().any(|s| s.id == step || s.was.iter().any(|was| was == step))
         })
     };
-    for (rule, step, definition) in &definitions {
+    for (rule, step, definition) in definitions {
         if !definition.is_empty() && !present(rule, step) {
             accepted.push((rule.clone(), step.clone(), String::new(), now));
         }
     }
-    if accepted.is_empty() { Ok(()) } else { store.accept_steps(&accepted).await }
+    accepted
+}
+
+/// What is known of steps once `accepted` is: as the store keeps it.
+pub fn accept(known: &mut StepsKnown, definitions: &mut Vec<(String, String, String)>, accepted: Vec<Accepted>) {
+    for (rule, step, definition, since) in accepted {
+        match definitions.iter_mut().find(|(r, s, _)| (r, s) == (&rule, &step)) {
+            Some(stands) => stands.2 = definition,
+            None => definitions.push((rule.clone(), step.clone(), definition)),
+        }
+        known.insert((rule, step), since);
+    }
 }

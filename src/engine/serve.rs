@@ -72,7 +72,10 @@ impl Engine {
 
     /// Plans, files and bundles; what is to be delivered, and the notices' files, are left to loops of their own.
     pub async fn scan_pass(&self) -> Result<Pass> {
-        self.plan_and_bundle().await
+        let began = self.clock.boot_time();
+        let mut pass = self.plan_and_bundle().await?;
+        pass.took = self.clock.boot_time().saturating_sub(began);
+        Ok(pass)
     }
 }
 

@@ -536,6 +536,16 @@ fn events(change: &mut Change, stored: &StoredTask, new: &TaskColumns, coordinat
         let after = if one.ended_at.is_some() { None } else { one.due };
         event(what, shown(before.and_then(|old| old.due)), shown(after), None);
     }
+    // As typed beside what it was read as, so that a story of then can quote it. No event of its own makes a change.
+    if !classified && !events.is_empty() {
+        for (what, old, new) in
+            [("due_typed", &old.due_typed, &new.due_typed), ("report_typed", &old.report_typed, &new.report_typed)]
+        {
+            if old != new {
+                events.push(EventRow { what, old: old.to_string(), new: new.to_string(), effective_on: None });
+            }
+        }
+    }
     change.events = events;
 }
 

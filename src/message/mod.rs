@@ -5,12 +5,15 @@
 //! [`Texts::email`].
 
 mod calendar;
+pub mod catalogue;
+pub mod check;
 mod clean;
 pub mod facts;
 pub mod mime;
 pub mod notice;
 mod phrases;
-mod sample;
+pub mod preview;
+pub mod sample;
 pub mod texts;
 mod view;
 pub mod words;

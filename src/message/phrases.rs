@@ -114,7 +114,8 @@ pub fn ask(item: &ItemFacts, year: i16) -> String {
     let part = if item.role == Role::Coordinator { " phần việc phối hợp" } else { "" };
     let finish = if report { "gửi báo cáo".to_owned() } else { format!("hoàn thành{part}") };
     let hard = item.urging.is_some_and(|n| n >= 3);
-    let who = Audience::from_word(&item.why.audience);
+    // A box that stands in is asked what its owner would be.
+    let who = Audience::from_ledger_word(&item.why.audience).map(|audience| audience.owner().clone());
     match item.nearness {
         Nearness::Confirm => {
             return format!("Đề nghị xác nhận kết quả do {agency} trình, hoặc nêu rõ nội dung cần bổ sung{by}.");
@@ -168,7 +169,7 @@ pub fn ask(item: &ItemFacts, year: i16) -> String {
         (Some(Audience::Inspection), _) => {
             "Kính báo để ghi nhận, xem xét đưa vào nội dung theo dõi, kiểm tra.".to_owned()
         }
-        (Some(Audience::AssignerOffice | Audience::Person(_) | Audience::Email(_)), _) => {
+        (Some(Audience::AssignerOffice | Audience::Person(_) | Audience::Email(_) | Audience::BoxOf(_)), _) => {
             "Kính báo để theo dõi.".to_owned()
         }
         // The handler; and a word of a later version, which surely means somebody who works on it.
@@ -188,7 +189,7 @@ pub fn ask(item: &ItemFacts, year: i16) -> String {
 /// What the link under an item is called.
 pub fn action(item: &ItemFacts) -> &'static str {
     let works = !matches!(
-        Audience::from_word(&item.why.audience),
+        Audience::from_ledger_word(&item.why.audience).as_ref().map(Audience::owner),
         Some(Audience::Inspection | Audience::AssignerOffice | Audience::Person(_) | Audience::Email(_))
     );
     match item.nearness {
@@ -251,6 +252,35 @@ pub fn reasons(facts: &LetterFacts) -> Vec<String> {
             format!("là {who} ({steps} của quy tắc {rule})")
         })
         .collect()
+}
+
+/// The first line of a letter's reasoning. Of one task with how its step was counted; of several that stands with each.
+pub fn why(facts: &LetterFacts, you: &str) -> String {
+    let counted = match facts.items.as_slice() {
+        [item] => item.reasoning.first().map(|line| clause(line, 240)).filter(|line| !line.is_empty()),
+        _ => None,
+    };
+    let counted = counted.map(|line| format!("; {line}")).unwrap_or_default();
+    format!("Vì sao {you} nhận thư này: {}{counted}.", reasons(facts).join("; "))
+}
+
+/// The second line of a letter's reasoning: what comes next and how much higher it goes. Of several tasks the nearest,
+/// with how many there are.
+pub fn after(facts: &LetterFacts) -> String {
+    let line = |item: &ItemFacts| item.reasoning.get(1).map(|line| clause(line, 240)).unwrap_or_default();
+    match facts.items.as_slice() {
+        [item] => match line(item) {
+            next if next.is_empty() => String::new(),
+            next => format!("Tiếp theo, nếu chưa xong: {next}."),
+        },
+        items => {
+            let coming = items.iter().filter(|item| !line(item).is_empty());
+            let nearest = coming.filter_map(|item| Some((item.next.as_ref()?.on, item))).min_by_key(|(on, _)| *on);
+            nearest.map_or_else(String::new, |(_, item)| {
+                format!("Tiếp theo, gần nhất: {}, {}.", one_line(&item.code, 40), line(item))
+            })
+        }
+    }
 }
 
 /// How many of each: `3 quá hạn, 2 đến hạn hôm nay, 7 sắp đến hạn`; what is none is left out.

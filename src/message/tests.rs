@@ -456,7 +456,7 @@ fn an_offices_own_template_is_taken_or_refused_at_once() {
     let texts = own("single.txt.j2", "Riêng: {{ sections[0]['items'][0].code }} {{ facts.office }}").unwrap();
     assert_eq!(texts.email(&sample::single()).unwrap().text, "Riêng: NV26-000123 Văn phòng UBND Thành phố\n");
     assert!(texts.email(&sample::digest()).unwrap().text.contains("QUÁ HẠN (2)"));
-    assert!(matches!(own("thu.txt", "x"), Err(TextError::UnknownTemplate { .. })));
+    assert!(matches!(own("thu.txt", "x"), Err(TextError::Faults { .. })));
     for wrong in [
         "{{ subjekt }}",
         "{% if %}",
@@ -465,24 +465,24 @@ fn an_offices_own_template_is_taken_or_refused_at_once() {
     ] {
         let error = own("single.html.j2", wrong).unwrap_err();
         assert!(
-            matches!(&error, TextError::Template { template, line: 1, .. } if template == "single.html.j2"),
+            matches!(&error, TextError::Faults { first, .. } if first.starts_with("single.html.j2:1: ")),
             "{error}"
         );
     }
 }
 
 #[test]
-fn an_error_at_run_time_does_not_quote_the_facts() {
-    let texts = Texts::with_overrides(&BTreeMap::from([(
-        "single.html.j2".to_owned(),
-        "{% if sections[0]['items'][0].code == 'BI-MAT' %}{{ to.nobody[sections[0]['items'][0].work] }}{% endif %}"
-            .to_owned(),
-    )]))
-    .unwrap();
+fn an_own_template_that_fails_on_real_facts_gives_way_and_its_error_does_not_quote_them() {
+    let source = "{% set item = sections[0]['items'][0] %}{{ item.code }} {{ item.deadline }}\
+                  {% if item.code == 'BI-MAT' %}{{ to[item.work] }}{% endif %}";
+    let texts = Texts::with_overrides(&BTreeMap::from([("single.html.j2".to_owned(), source.to_owned())])).unwrap();
+    assert_eq!(texts.email(&sample::single()).unwrap().html, "NV26-000123 17/11/2026");
     let facts = with(|facts| {
         facts.items[0].code = "BI-MAT".into();
         facts.items[0].work = "CANARY".into();
     });
-    let error = texts.email(&facts).unwrap_err().to_string();
-    assert!(!error.contains("CANARY") && !error.contains("BI-MAT"), "{error}");
+    let text = texts.email(&facts).unwrap();
+    let why = text.fell_back.clone().expect("it says that it gave way");
+    assert!(why.contains("single.html.j2") && !why.contains("CANARY") && !why.contains("BI-MAT"), "{why}");
+    assert_eq!(EmailText { fell_back: None, ..text }, letter(&facts));
 }

@@ -17,6 +17,9 @@ pub struct Letter<'a> {
     pub preheader: String,
     pub office: String,
     pub to: To,
+    /// The sentences that open and close it; from their templates.
+    pub greeting: String,
+    pub closing: String,
     /// `8 giờ 00 ngày 25/11/2026`
     pub as_of: String,
     pub count: usize,
@@ -27,7 +30,10 @@ pub struct Letter<'a> {
     pub sections: Vec<Section>,
     pub whom_to_ask: String,
     pub calendar_note: String,
+    /// The first line of the reasoning: whose part the reader plays, by which rule and step, and how its day came about.
     pub why: String,
+    /// The second line: what comes next, when, and how much higher it goes; may be empty.
+    pub after: String,
     /// Everything as it came, for an office's own templates.
     pub facts: &'a LetterFacts,
 }
@@ -103,7 +109,56 @@ pub struct Neutral {
     pub subject: String,
     pub office: String,
     pub to: To,
+    /// The sentences that open and close it; from their templates.
+    pub greeting: String,
+    pub closing: String,
     pub notes: Vec<String>,
+}
+
+/// What the sentences that open and close a letter see, open or classified: no task, whoever writes the template.
+#[derive(Debug, Serialize)]
+pub struct Frame<'a> {
+    pub office: &'a str,
+    pub to: &'a To,
+}
+
+/// What the sentences of one task see.
+#[derive(Debug, Serialize)]
+pub struct Sentence<'a> {
+    pub ask: &'a str,
+    pub next: &'a str,
+    /// `chậm nhất ngày 01/12`; empty where no answer is asked for by a day.
+    pub by: String,
+    pub audience: &'a str,
+    pub near: Nearness,
+    /// 0 where this step does not urge.
+    pub urging_n: u32,
+    pub role: Role,
+    pub agency: String,
+    pub office: &'a str,
+    pub to: &'a To,
+    pub item: &'a Item,
+    pub facts: &'a ItemFacts,
+}
+
+impl<'a> Sentence<'a> {
+    /// The sentences of one item of a letter.
+    pub fn of(item: &'a Item, facts: &'a ItemFacts, letter: &'a Letter<'_>) -> Self {
+        Self {
+            ask: &item.ask,
+            next: &item.next,
+            by: phrases::by(facts, letter.facts.as_of.year()).unwrap_or_default(),
+            audience: &facts.why.audience,
+            near: facts.nearness,
+            urging_n: facts.urging.unwrap_or(0),
+            role: facts.role,
+            agency: one_line(&facts.agency, 120),
+            office: &letter.office,
+            to: &letter.to,
+            item,
+            facts,
+        }
+    }
 }
 
 /// The neutral subject, the same for every classified task.
@@ -264,6 +319,8 @@ pub fn letter(facts: &LetterFacts) -> Letter<'_> {
         subject: phrases::subject(facts),
         preheader: first.map(|item| preheader(item, facts.items.len() == 1, year)).unwrap_or_default(),
         office: one_line(&facts.office, 120),
+        greeting: String::new(),
+        closing: String::new(),
         as_of: words::moment(facts.as_of),
         count: facts.items.len(),
         tally: phrases::tally(facts),
@@ -275,7 +332,8 @@ pub fn letter(facts: &LetterFacts) -> Letter<'_> {
         } else {
             format!("Số ngày tính theo ngày làm việc; {}.", off.join("; "))
         },
-        why: format!("Vì sao {} nhận thư này: {}.", to.you, phrases::reasons(facts).join("; ")),
+        why: phrases::why(facts, to.you.as_str()),
+        after: phrases::after(facts),
         to,
         facts,
     }
@@ -294,6 +352,8 @@ pub fn neutral(facts: &LetterFacts) -> Neutral {
     Neutral {
         subject: NEUTRAL_SUBJECT.to_owned(),
         office: one_line(&facts.office, 120),
+        greeting: String::new(),
+        closing: String::new(),
         notes: notes(facts, &to.you, false),
         to,
     }

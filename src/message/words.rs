@@ -17,7 +17,7 @@ pub fn audience(word: &str, role: Role) -> String {
         Role::Lead => "cơ quan chủ trì",
         Role::Coordinator => "cơ quan phối hợp",
     };
-    match Audience::from_word(word) {
+    match Audience::from_ledger_word(word) {
         Some(Audience::Handler) => match role {
             Role::Lead => "chuyên viên thụ lý".to_owned(),
             Role::Coordinator => "chuyên viên thụ lý của cơ quan phối hợp".to_owned(),
@@ -31,7 +31,11 @@ pub fn audience(word: &str, role: Role) -> String {
         Some(Audience::AssignerOffice) => "văn phòng của cấp giao nhiệm vụ".to_owned(),
         Some(Audience::Inspection) => "cơ quan kiểm tra".to_owned(),
         Some(Audience::Person(_) | Audience::Email(_)) => "người được chỉ định nhận thông tin".to_owned(),
-        None => word.to_owned(),
+        Some(Audience::BoxOf(_)) | None => match word {
+            "box_of:superior_head" => "hộp thư chung của cơ quan cấp trên".to_owned(),
+            "box_of:monitor" => "hộp thư chung của cơ quan theo dõi nhiệm vụ".to_owned(),
+            _ => word.to_owned(),
+        },
     }
 }
 

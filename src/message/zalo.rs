@@ -4,6 +4,7 @@
 //! Never content, never anything of a classified task.
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{
     clean::{link, one_line},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::planning::rules::Audience;
 
-/// A line has fewer characters than this.
+/// A line has fewer characters than this, see [`length`].
 pub const LIMIT: usize = 400;
 
 fn open(facts: &LetterFacts) -> Result<(), TextError> {
@@ -35,6 +36,83 @@ pub fn line(facts: &LetterFacts) -> Result<String, TextError> {
         [item] => single(facts, item, &office),
         _ => digest(facts, &office),
     })
+}
+
+/// What an office's own Zalo text sees. Nothing here is content of a task, so no template can send any.
+#[derive(Debug, Serialize)]
+pub struct View {
+    /// As shipped, short enough whatever was typed.
+    pub line: String,
+    pub office: String,
+    /// `đồng chí Nguyễn Văn A`
+    pub whom: String,
+    pub count: usize,
+    pub tally: String,
+    /// The most urgent first.
+    pub items: Vec<ViewItem>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ViewItem {
+    pub code: String,
+    /// Of the document; empty where it is not known.
+    pub number: String,
+    /// `Nhắc việc`, `Đôn đốc lần 2`
+    pub head: String,
+    /// `còn 3 ngày làm việc (hạn 15/12/2026)`
+    pub state: String,
+    pub lead: String,
+    pub ask: String,
+    pub by: String,
+    pub near: Nearness,
+    pub audience: String,
+    pub link: String,
+}
+
+/// The facts as an office's own Zalo text sees them.
+pub fn view(facts: &LetterFacts) -> Result<View, TextError> {
+    let item = |item: &ItemFacts| ViewItem {
+        code: name(&item.code, 40),
+        number: name(&item.document.number, 50),
+        head: head(item),
+        state: state(item),
+        lead: name(&item.lead, 80),
+        ask: ask(facts, item),
+        by: phrases::by(item, facts.as_of.year()).unwrap_or_default(),
+        near: item.nearness,
+        audience: item.why.audience.split(':').next().unwrap_or_default().to_owned(),
+        link: link(item.link.as_deref()).unwrap_or_default(),
+    };
+    Ok(View {
+        line: line(facts)?,
+        office: short(&facts.office),
+        whom: whom(facts),
+        count: facts.items.len(),
+        tally: phrases::tally(facts),
+        items: ordered(facts).map(item).collect(),
+    })
+}
+
+/// Length as the provider counts: UTF-16 units of the composed text, so that a sign outside the basic plane is two.
+pub fn length(text: &str) -> usize {
+    text.nfc().map(char::len_utf16).sum()
+}
+
+fn ordered(facts: &LetterFacts) -> impl Iterator<Item = &ItemFacts> {
+    phrases::SECTIONS.iter().flat_map(|(nearness, _)| facts.items.iter().filter(move |item| item.nearness == *nearness))
+}
+
+fn whom(facts: &LetterFacts) -> String {
+    let you = phrases::you(&facts.recipient);
+    let person = name(&facts.recipient.name, 40);
+    if person.is_empty() { you.to_owned() } else { format!("{you} {person}") }
+}
+
+fn head(item: &ItemFacts) -> String {
+    match (item.nearness, item.urging) {
+        (Nearness::Overdue, Some(n)) => format!("Đôn đốc lần {n}"),
+        _ => "Nhắc việc".to_owned(),
+    }
 }
 
 /// A typed name for Zalo: `[@…]` would be a mention there.
@@ -62,11 +140,7 @@ fn single(facts: &LetterFacts, item: &ItemFacts, office: &str) -> String {
     let code = name(&item.code, 40);
     let number = name(&item.document.number, 50);
     let given = if number.is_empty() { String::new() } else { format!(" giao tại {number}") };
-    let head = match (item.nearness, item.urging) {
-        (Nearness::Overdue, Some(n)) => format!("Đôn đốc lần {n}"),
-        _ => "Nhắc việc".to_owned(),
-    };
-    let state = state(item);
+    let (head, state) = (head(item), state(item));
     let mut text = format!("[{office}] {head}: nhiệm vụ {code}{given} {state}.");
     let lead = name(&item.lead, 80);
     let lead = if lead.is_empty() { lead } else { format!(" Chủ trì: {lead}.") };
@@ -74,8 +148,7 @@ fn single(facts: &LetterFacts, item: &ItemFacts, office: &str) -> String {
     let link = link(item.link.as_deref()).map(|link| format!(" Chi tiết: {link}")).unwrap_or_default();
     // What does not fit is left out whole: the link before the lead, the lead before what is asked.
     for part in [[lead.as_str(), &ask, &link], [&lead, &ask, ""], ["", &ask, &link], ["", &ask, ""]] {
-        let length: usize = text.chars().count() + part.iter().map(|part| part.chars().count()).sum::<usize>();
-        if length < LIMIT {
+        if length(&text) + part.iter().map(|part| length(part)).sum::<usize>() < LIMIT {
             text.extend(part);
             break;
         }
@@ -107,9 +180,7 @@ fn lower(text: &str) -> String {
 
 /// The letter's request, shorter, and to the person by name.
 fn ask(facts: &LetterFacts, item: &ItemFacts) -> String {
-    let you = phrases::you(&facts.recipient);
-    let person = name(&facts.recipient.name, 40);
-    let whom = if person.is_empty() { you.to_owned() } else { format!("{you} {person}") };
+    let whom = whom(facts);
     let by = phrases::by(item, facts.as_of.year());
     let report_by = by.as_ref().map_or_else(|| " ngay".to_owned(), |by| format!(" {by}"));
     let by = by.map(|by| format!(", {by}")).unwrap_or_default();
@@ -134,23 +205,17 @@ fn ask(facts: &LetterFacts, item: &ItemFacts) -> String {
 fn digest(facts: &LetterFacts, office: &str) -> String {
     let day = words::short_date(facts.as_of.date(), facts.as_of.year());
     let total = facts.items.len();
-    let person = name(&facts.recipient.name, 40);
-    let you = phrases::you(&facts.recipient);
-    let whom = if person.is_empty() { you.to_owned() } else { format!("{you} {person}") };
+    let whom = whom(facts);
     let mut text =
         format!("[{office}] Nhắc việc: đến ngày {day}, {whom} có {total} nhiệm vụ: {}.", phrases::tally(facts));
     let tail = "\nĐề nghị xử lý; chi tiết trong thư điện tử.";
     let rest = |left: usize| if left == 0 { String::new() } else { format!("\n… và {left} nhiệm vụ khác.") };
-    let ordered = phrases::SECTIONS
-        .iter()
-        .flat_map(|(nearness, _)| facts.items.iter().filter(move |item| item.nearness == *nearness));
     let mut shown = 0;
-    for item in ordered {
+    for item in ordered(facts) {
         let number = name(&item.document.number, 40);
         let number = if number.is_empty() { String::new() } else { format!(" ({number})") };
         let entry = format!("\n- {}{number}: {}", name(&item.code, 40), brief(item, facts.as_of.year()));
         let left = rest(total - shown - 1);
-        let length = |part: &str| part.chars().count();
         if length(&text) + length(&entry) + length(&left) + length(tail) >= LIMIT {
             break;
         }

@@ -76,7 +76,7 @@ pub struct Directory {
 }
 
 /// What is needed of a task to look its people up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskPeople {
     pub role: Role,
     /// The agency that is reminded.
@@ -169,9 +169,24 @@ impl Directory {
         self.agencies.get(&id)
     }
 
+    /// Every agency, in no order.
+    pub fn agencies(&self) -> impl Iterator<Item = &Agency> {
+        self.agencies.values()
+    }
+
     /// A person by number.
     pub fn person(&self, id: PersonId) -> Option<&Person> {
         self.people.get(&id)
+    }
+
+    /// The days on which somebody takes up a post or has left one, ascending: from one to the next, everybody is
+    /// reached as on the first.
+    pub fn changes(&self) -> Vec<Date> {
+        let begins = |post: &Post| [post.from, post.to.and_then(|last| last.tomorrow().ok())];
+        let mut days: Vec<Date> = self.posts.values().flatten().flat_map(begins).flatten().collect();
+        days.sort_unstable();
+        days.dedup();
+        days
     }
 
     /// Whether anyone anywhere holds such a post.
@@ -309,6 +324,7 @@ impl Directory {
             Audience::Monitor | Audience::AssignerOffice => self.focal(task.assigner_block),
             Audience::SuperiorHead => self.superior(task.agency),
             Audience::Inspection => self.inspection,
+            Audience::BoxOf(owner) => self.home(task, owner),
             Audience::Person(_) | Audience::Email(_) => None,
         }
     }
@@ -330,7 +346,7 @@ impl Directory {
             Audience::Handler | Audience::AgencyContact => post(PostRole::Contact),
             Audience::AgencyHead | Audience::SuperiorHead => post(PostRole::Head),
             Audience::AgencyDeputy => post(PostRole::Deputy),
-            Audience::AgencyBox => post(PostRole::Registry),
+            Audience::AgencyBox | Audience::BoxOf(_) => post(PostRole::Registry),
             Audience::Monitor => task.monitor.and_then(|id| self.reach_person(id, day, channel)),
             // Offices take duty mail in their box; of a classified task only a named official may hear.
             Audience::AssignerOffice | Audience::Inspection if task.secrecy.is_classified() => post(PostRole::Head),

@@ -6,9 +6,11 @@
 
 pub mod bundle;
 pub mod calendar;
+pub mod consequences;
 pub mod directory;
 pub mod fold;
 pub mod ledger;
+pub mod lunar;
 pub mod outcome;
 pub mod plan;
 pub mod rules;

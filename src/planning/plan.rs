@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::{Timestamp, ToSpan};
 
 use super::{
-    calendar::{Hours, Uncovered, WorkCalendar},
+    calendar::{Hours, Uncovered, View, WorkCalendar},
     ledger::{FiledKey, Ledger, LedgerEntry, ReminderKey, ReminderState},
     rules::{Audience, ChannelKind, Filing, Late, Offset, Rule, Rules, Step, Unit},
     task::{ArmedBy, Clock, Obligation, Role, Secrecy, Task, TaskState, word_enum},
@@ -159,7 +159,8 @@ pub struct Ladder<'a> {
 }
 
 /// Every occurrence of `rule` for an obligation, with its instant. Offsets count from the effective deadline; after a
-/// move to an earlier date, overdue ones from the later of it and the day the correction was accepted.
+/// move to an earlier date, overdue ones from the later of it and the day the correction was accepted. Working days
+/// before the deadline are those of the agency; its closures move nothing after it.
 pub fn ladder<'a>(calendar: &WorkCalendar, rule: &'a Rule, obligation: &Obligation) -> Result<Ladder<'a>, Uncovered> {
     let Some(deadline) = obligation.deadline else {
         return Ok(Ladder { occurrences: Vec::new(), uncovered: None });
@@ -169,13 +170,14 @@ pub fn ladder<'a>(calendar: &WorkCalendar, rule: &'a Rule, obligation: &Obligati
         Some(accepted) => effective.max(calendar.roll(accepted)?),
         None => effective,
     };
+    let own = calendar.for_agency(&obligation.agency);
     let mut occurrences = Vec::with_capacity(rule.steps.len() + 8);
     let mut uncovered = None;
     for step in &rule.steps {
         let (base, hour) =
             if step.due.n > 0 && overdue_base != effective { (overdue_base, None) } else { (effective, deadline.time) };
         for number in 1..=1 + step.repeat.map_or(0, |repeat| repeat.times) {
-            match fires(calendar, base, hour, step, number) {
+            match fires(&own, base, hour, step, number) {
                 Ok(at) => occurrences.push(Occurrence { step, number, at }),
                 Err(missing) => {
                     uncovered = Some(missing);
@@ -190,30 +192,32 @@ pub fn ladder<'a>(calendar: &WorkCalendar, rule: &'a Rule, obligation: &Obligati
 }
 
 fn fires(
-    calendar: &WorkCalendar,
+    own: &View<'_>,
     base: jiff::civil::Date,
     hour: Option<jiff::civil::Time>,
     step: &Step,
     number: u32,
 ) -> Result<Timestamp, Uncovered> {
     let Some(repeat) = step.repeat.filter(|_| number > 1) else {
-        return calendar.fire(base, hour, step.due, step.at);
+        return own.fire(base, hour, step.due, step.at);
     };
     let more = repeat.every.n * (number as i32 - 1);
     if repeat.every.unit == step.due.unit {
-        return calendar.fire(base, hour, Offset { n: step.due.n + more, unit: step.due.unit }, step.at);
+        return own.fire(base, hour, Offset { n: step.due.n + more, unit: step.due.unit }, step.at);
     }
     // Units differ: the repeat counts from the day on which the step itself fired.
-    let first = calendar.fire(base, hour, step.due, step.at)?;
+    let first = own.fire(base, hour, step.due, step.at)?;
+    let office = own.office();
     match repeat.every.unit {
         Unit::Hours => first.checked_add(i64::from(more).hours()).map_err(|_| Uncovered(base.year())),
-        _ => calendar.fire(calendar.date_of(first), None, Offset { n: more, unit: repeat.every.unit }, step.at),
+        Unit::WorkingDays => Ok(office.instant(own.forward(office.date_of(first), base, more)?, step.at)),
+        Unit::Days => own.fire(office.date_of(first), None, Offset { n: more, unit: Unit::Days }, step.at),
     }
 }
 
 /// How an occurrence that is past stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// It can never speak.
     Void(Because),
     /// It was past when the obligation was armed or resumed.
@@ -235,6 +239,15 @@ pub fn plan(setting: &Setting<'_>, task: &Task, ledger: &Ledger) -> Result<Plan,
             plan_obligation(setting, task, obligation, ledger, &mut plan)?;
         }
     } else {
+        // Silent, but known: a rule that takes over meanwhile does so now, not when the task comes back, or its late
+        // entry would be void under the very rule it should be entered under.
+        for obligation in
+            task.obligations.iter().filter(|obligation| !obligation.ended && obligation.deadline.is_some())
+        {
+            if let Some(rule) = setting.rules.find(task, obligation) {
+                bind(setting, obligation, rule, &mut plan);
+            }
+        }
         ask_about_state(setting, task, ledger, &mut plan)?;
     }
     let fallback = setting.now + (FALLBACK_DAYS * 24).hours();
@@ -278,7 +291,7 @@ fn plan_obligation<'a>(
 }
 
 /// The instant since which the obligation stands under `rule`, if it stood under another before.
-fn bind(setting: &Setting<'_>, obligation: &Obligation, rule: &Rule, plan: &mut Plan) -> Option<Timestamp> {
+pub(super) fn bind(setting: &Setting<'_>, obligation: &Obligation, rule: &Rule, plan: &mut Plan) -> Option<Timestamp> {
     let (since, changed) = match &obligation.bound {
         Some((id, since)) if *id == rule.id => (Some(*since), false),
         Some((id, since)) if rule.was.contains(id) => (Some(*since), true),
@@ -296,7 +309,7 @@ fn bind(setting: &Setting<'_>, obligation: &Obligation, rule: &Rule, plan: &mut 
     since
 }
 
-fn standing(
+pub(super) fn standing(
     setting: &Setting<'_>,
     task: &Task,
     obligation: &Obligation,
@@ -331,15 +344,15 @@ fn standing(
 }
 
 /// What is already on record of an obligation's present arming under a rule and its earlier ids.
-struct Record<'a> {
+pub(super) struct Record<'a> {
     steps: HashSet<(&'a str, u32)>,
     filed: HashSet<(&'a str, u32)>,
     /// The severest instant that already spoke or is about to.
-    severest: Option<Timestamp>,
+    pub(super) severest: Option<Timestamp>,
 }
 
 impl<'a> Record<'a> {
-    fn of(ledger: &'a Ledger, obligation: &Obligation, rule: &Rule) -> Self {
+    pub(super) fn of(ledger: &'a Ledger, obligation: &Obligation, rule: &Rule) -> Self {
         let ours = |clock, arming, agency, id: &str| {
             clock == obligation.clock
                 && arming == obligation.arming
@@ -358,7 +371,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn holds(&self, occurrence: &Occurrence<'_>) -> bool {
+    pub(super) fn holds(&self, occurrence: &Occurrence<'_>) -> bool {
         names(occurrence.step).any(|id| self.steps.contains(&(id, occurrence.number)))
     }
 
@@ -372,7 +385,7 @@ fn names(step: &Step) -> impl Iterator<Item = &str> {
 }
 
 /// Filing is never skipped for having been stopped; a task entered late files at most once.
-fn file(
+pub(super) fn file(
     obligation: &Obligation,
     rule: &Rule,
     record: &Record<'_>,
@@ -401,7 +414,7 @@ fn file(
 }
 
 #[expect(clippy::too_many_arguments, reason = "one decision over all that is known of one obligation")]
-fn speak(
+pub(super) fn speak(
     setting: &Setting<'_>,
     task: &Task,
     obligation: &Obligation,
@@ -415,6 +428,7 @@ fn speak(
         .iter()
         .rposition(|(_, standing)| *standing == Standing::Late)
         .filter(|&index| record.severest.is_none_or(|severest| severest < past[index].0.at));
+    let own = setting.calendar.for_agency(&obligation.agency);
     // From the severest down: the first to claim a slot speaks for it.
     let mut claimed: Vec<(&Audience, Timestamp)> = Vec::new();
     for (index, (occurrence, standing)) in past.iter().enumerate().rev() {
@@ -431,7 +445,9 @@ fn speak(
         let milder = if *standing == Standing::Missed { Because::Stopped } else { Because::SevererStep };
         for audience in &occurrence.step.audiences {
             let because = silent.or(claimed.iter().any(|(slot, _)| *slot == audience).then_some(milder));
-            if because.is_none() {
+            // A step that may say nothing on any of its channels takes nobody's place.
+            let sayable = |channel: &ChannelKind| unsayable(task.secrecy, audience, *channel).is_none();
+            if because.is_none() && occurrence.step.via.iter().any(sayable) {
                 claimed.push((audience, occurrence.at));
             }
             for &channel in &occurrence.step.via {
@@ -447,7 +463,7 @@ fn speak(
                     None => plan.due.push(Due {
                         key,
                         due_at: occurrence.at,
-                        send_at: setting.calendar.send_at(setting.now.max(occurrence.at), &rule.hours, rule.at)?,
+                        send_at: own.to(audience).send_at(setting.now.max(occurrence.at), &rule.hours, rule.at)?,
                         urging: occurrence.step.urging,
                     }),
                 }
@@ -457,7 +473,7 @@ fn speak(
     plan.displaced.extend(ledger.reminders.iter().filter_map(|entry| {
         let waits = matches!(entry.state, ReminderState::Planned | ReminderState::InMessage);
         let ours = entry.key.clock == obligation.clock && entry.key.agency == obligation.agency.id;
-        let outdone = claimed.iter().any(|(slot, at)| **slot == entry.key.audience && entry.due_at < *at);
+        let outdone = claimed.iter().any(|(slot, at)| *slot == entry.key.audience.owner() && entry.due_at < *at);
         (waits && ours && outdone && entry.key.rule != STATE_RULE)
             .then(|| Displaced { entry: entry.clone(), because: Because::SevererStep })
     }));
@@ -498,7 +514,10 @@ pub fn unsayable(secrecy: Secrecy, audience: &Audience, channel: ChannelKind) ->
         Secrecy::Open => true,
         Secrecy::Confidential => {
             channel == ChannelKind::Email
-                && !matches!(audience, Audience::AgencyBox | Audience::AssignerOffice | Audience::Email(_))
+                && !matches!(
+                    audience,
+                    Audience::AgencyBox | Audience::BoxOf(_) | Audience::AssignerOffice | Audience::Email(_)
+                )
         }
         Secrecy::Secret | Secrecy::TopSecret => false,
     };

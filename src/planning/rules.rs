@@ -67,6 +67,9 @@ pub enum Audience {
     Person(String),
     /// `email:ADDRESS`, allowed domains only
     Email(String),
+    /// The box of the agency an audience belongs to, in whose place it hears: made where an address was refused, never
+    /// written in rules.toml.
+    BoxOf(Box<Audience>),
 }
 
 impl Audience {
@@ -83,7 +86,23 @@ impl Audience {
         "inspection",
     ];
 
-    /// Reads the word of rules.toml and of the ledger's key.
+    /// Reads the word of the ledger's key: those of rules.toml, and what only the ledger has.
+    pub fn from_ledger_word(word: &str) -> Option<Self> {
+        match word.strip_prefix("box_of:") {
+            Some(owner) => Some(Audience::BoxOf(Box::new(Audience::from_word(owner)?))),
+            None => Audience::from_word(word),
+        }
+    }
+
+    /// Whose place in the ladder it takes: a refused audience's for the box that stands in for it.
+    pub fn owner(&self) -> &Audience {
+        match self {
+            Audience::BoxOf(owner) => owner,
+            own => own,
+        }
+    }
+
+    /// Reads the word of rules.toml.
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "handler" => Audience::Handler,
@@ -104,6 +123,20 @@ impl Audience {
     }
 }
 
+impl Audience {
+    /// Whether it sits in the agency that is reminded, and so shares its closures; the others stand above or outside.
+    pub fn is_of_agency(&self) -> bool {
+        matches!(
+            self,
+            Audience::Handler
+                | Audience::AgencyHead
+                | Audience::AgencyDeputy
+                | Audience::AgencyContact
+                | Audience::AgencyBox
+        )
+    }
+}
+
 impl fmt::Display for Audience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -118,6 +151,7 @@ impl fmt::Display for Audience {
             Audience::Inspection => "inspection",
             Audience::Person(id) => return write!(f, "person:{id}"),
             Audience::Email(address) => return write!(f, "email:{address}"),
+            Audience::BoxOf(owner) => return write!(f, "box_of:{owner}"),
         })
     }
 }

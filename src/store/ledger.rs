@@ -9,7 +9,7 @@ use crate::planning::{
     directory::{Agency, Person, Post},
     ledger::{Ledger, ReminderKey, ReminderState},
     plan::{Plan, StepsKnown},
-    rules::ChannelKind,
+    rules::{Audience, ChannelKind},
     task::{AgencyId, PersonId, ReminderId, Task, TaskId},
 };
 
@@ -51,6 +51,8 @@ pub struct ReadyRow {
     pub task: TaskId,
     pub key: ReminderKey,
     pub due_at: Timestamp,
+    /// When it came on record: with `due_at` it says from when on it might have left.
+    pub planned_at: Timestamp,
     pub handler: Option<PersonId>,
     pub monitor: Option<PersonId>,
     pub role: crate::planning::task::Role,
@@ -88,6 +90,22 @@ pub enum Aside {
     Fallback { reminder: ReminderId, why: &'static str, audience: String, channel: ChannelKind },
     /// Reached, but by somebody else's box: noted for the daily list.
     StandIn { reminder: ReminderId, why: &'static str },
+}
+
+/// A slot on the daily list of the unreachable, with what is needed to look it up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreachableSlot {
+    pub agency: AgencyId,
+    pub audience: Audience,
+    pub channel: ChannelKind,
+    pub task: TaskId,
+    /// `refused`: the address is there and does not take mail; only an acceptance shows that it does again.
+    pub why: String,
+    pub role: crate::planning::task::Role,
+    pub handler: Option<PersonId>,
+    pub monitor: Option<PersonId>,
+    pub assigner_block: crate::planning::task::Block,
+    pub secrecy: crate::planning::task::Secrecy,
 }
 
 /// A pending message, enough to decide whether it is claimed now.
@@ -287,6 +305,8 @@ pub struct ExtensionRow {
     /// Empty: changed without a paper.
     pub paper: String,
     pub approver: String,
+    /// When we learnt it.
+    pub recorded_at: Timestamp,
 }
 
 /// A contact by telephone or on paper.
@@ -303,6 +323,7 @@ pub struct ContactRow {
 /// One reminder with what came of it: the story `explain` and a notice tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoryRow {
+    pub id: ReminderId,
     pub key: ReminderKey,
     pub urging: bool,
     pub due_at: Timestamp,
@@ -315,6 +336,59 @@ pub struct StoryRow {
     pub outcome: String,
     pub code: i32,
     pub reply: String,
+    /// The reminder that could not go its way and that this one stands in for.
+    pub fallback_of: Option<ReminderId>,
+    pub created_at: Timestamp,
+    /// When it came into its present state.
+    pub changed_at: Timestamp,
+    /// When its present message was made.
+    pub bundled_at: Option<Timestamp>,
+    /// `facts::Recipient` as JSON, as resolved when its message was made; empty without a message.
+    pub recipient: String,
+    /// How many other tasks travel in its message.
+    pub companions: u32,
+    /// Every attempt at its message, and at the earlier one of unknown fate that this names, in order of time.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// One attempt at handing a message over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub message: i64,
+    /// Whom that message was for: address, and `facts::Recipient` as JSON.
+    pub address: String,
+    pub recipient: String,
+    pub started_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    /// Its outcome's word; empty while there is none.
+    pub outcome: String,
+    pub code: i32,
+    pub reply: String,
+}
+
+/// A notice of one task, as its story names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskNotice {
+    pub year: i16,
+    pub number: i64,
+    pub key: crate::planning::ledger::FiledKey,
+    pub due_at: Timestamp,
+    pub filed_at: Timestamp,
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+/// A message and the tasks it carries: what "why did I get this?" starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedRow {
+    pub id: i64,
+    pub channel: ChannelKind,
+    pub address: String,
+    /// `facts::Recipient` as JSON.
+    pub recipient: String,
+    pub state: String,
+    pub dated_at: Option<Timestamp>,
+    /// Each task with the reminders in this message, in the order of their instants.
+    pub tasks: Vec<(TaskId, Vec<ReminderId>)>,
 }
 
 /// One line of `outbox list`.
@@ -368,8 +442,9 @@ pub trait PlanningStore: Send + Sync {
     async fn save_plans(&self, now: Timestamp, plans: Vec<Planned>) -> Result<Saved>;
     /// Pushes tasks that could not be planned to a later look.
     async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()>;
-    /// All open tasks are looked at now: rules or calendar changed.
-    async fn look_at_all(&self, now: Timestamp) -> Result<u64>;
+    /// A page of open tasks, in order of id after `after`, is looked at now, for rules or calendar changed; a page is
+    /// one short transaction. How many they were, and the last of them: `None` when there are no more.
+    async fn look_again(&self, now: Timestamp, after: TaskId, limit: u32) -> Result<(u64, Option<TaskId>)>;
     /// Since when each step is accepted, with its definition.
     async fn steps_known(&self) -> Result<(StepsKnown, Vec<(String, String, String)>)>;
     /// Accepts steps: (rule, step, definition, since).
@@ -413,6 +488,10 @@ pub trait OutboxStore: Send + Sync {
     async fn message_bytes(&self, id: i64) -> Result<Option<Vec<u8>>>;
     /// Takes a dead or unknown message back to pending, with who and why. `false`: it is in no such state.
     async fn retry(&self, now: Timestamp, id: i64, why: &str) -> Result<bool>;
+    /// Slots on the daily list whose task still calls for them.
+    async fn unreachable_slots(&self) -> Result<Vec<UnreachableSlot>>;
+    /// Takes slots off the daily list: they lead to somebody again.
+    async fn reachable_again(&self, slots: &[UnreachableSlot]) -> Result<()>;
     /// Gives a message up: its reminders end suppressed with the reason.
     async fn discard(&self, now: Timestamp, id: i64, why: &str) -> Result<bool>;
 }
@@ -428,10 +507,15 @@ pub trait ReadingStore: Send + Sync {
     async fn texts(&self, ids: &[TaskId]) -> Result<Vec<TaskTexts>>;
     /// A task's reminders with what came of them, in order of their instants.
     async fn story(&self, task: TaskId) -> Result<Vec<StoryRow>>;
+    /// A task's notices in the order of filing.
+    async fn notices_of(&self, task: TaskId) -> Result<Vec<TaskNotice>>;
+    /// What a message carries: by its number, or by a Message-ID (with its angle brackets) under which it was ever
+    /// handed over.
+    async fn carried_by(&self, message: &str) -> Result<Option<CarriedRow>>;
     /// How many tasks of an agency (as lead) are open past their deadline on a day.
     async fn overdue_of(&self, agency: AgencyId, day: Date) -> Result<u32>;
     /// Counts for `status`.
     async fn counts(&self) -> Result<Counts>;
-    /// People who cannot be reached: (agency, audience, channel, why, since).
+    /// People who cannot be reached for a duty that stands: (agency, audience, channel, why, since).
     async fn unreachable(&self) -> Result<Vec<(String, String, String, String, Timestamp)>>;
 }

@@ -7,6 +7,7 @@
 pub mod acts;
 pub mod intake;
 pub mod ledger;
+pub mod policy;
 pub mod register;
 pub mod sqlite;
 
@@ -45,11 +46,21 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole store.
 pub trait Store:
-    acts::ActStore + ledger::PlanningStore + ledger::OutboxStore + ledger::ReadingStore + register::RegisterStore
+    acts::ActStore
+    + ledger::PlanningStore
+    + ledger::OutboxStore
+    + ledger::ReadingStore
+    + policy::PolicyStore
+    + register::RegisterStore
 {
 }
 
 impl<T> Store for T where
-    T: acts::ActStore + ledger::PlanningStore + ledger::OutboxStore + ledger::ReadingStore + register::RegisterStore
+    T: acts::ActStore
+        + ledger::PlanningStore
+        + ledger::OutboxStore
+        + ledger::ReadingStore
+        + policy::PolicyStore
+        + register::RegisterStore
 {
 }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -24,12 +24,22 @@ pub struct Ran {
 }
 
 /// Runs a command to its end; its standard output goes through a file, so that nobody has to read it meanwhile.
+pub fn run(mut command: Command, stdout: &Path) -> Ran {
+    command.stdout(File::create(stdout).expect("a file for the output"));
+    let ran = watch(command, &stdout.with_extension("stderr"));
+    Ran { stdout: std::fs::read_to_string(stdout).unwrap_or_default(), ..ran }
+}
+
+/// Runs a command to its end without keeping its standard output, which may be gigabytes.
+pub fn run_unheard(mut command: Command, errors: &Path) -> Ran {
+    command.stdout(Stdio::null());
+    watch(command, errors)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
 #[allow(clippy::zombie_processes, reason = "`reap` waits for it; the lint sees that in some builds only")]
-pub fn run(mut command: Command, stdout: &Path) -> Ran {
-    let errors = stdout.with_extension("stderr");
-    command.stdout(File::create(stdout).expect("a file for the output"));
-    command.stderr(File::create(&errors).expect("a file for the errors"));
+fn watch(mut command: Command, errors: &Path) -> Ran {
+    command.stderr(File::create(errors).expect("a file for the errors"));
     let begun = Instant::now();
     let child = command.spawn().expect("the program starts");
     let mut peak_mb = 0.0f64;
@@ -41,8 +51,8 @@ pub fn run(mut command: Command, stdout: &Path) -> Ran {
             None => std::thread::sleep(Duration::from_millis(4)),
         }
     };
-    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-    Ran { code: status.code(), wall: begun.elapsed(), cpu, peak_mb, stdout: text(stdout), stderr: text(&errors) }
+    let stderr = std::fs::read_to_string(errors).unwrap_or_default();
+    Ran { code: status.code(), wall: begun.elapsed(), cpu, peak_mb, stdout: String::new(), stderr }
 }
 
 /// Takes up an ended child with the CPU time it used; `None` while it runs.

@@ -83,7 +83,7 @@ pub fn import(world: &World) -> Vec<Row> {
     rows
 }
 
-/// `plan` over sixty days.
+/// `plan` over sixty days and over a year, and what an edit changes.
 pub fn look_ahead(world: &World) -> Vec<Row> {
     let until = today().checked_add(60.days()).expect("a day in range").to_string();
     let how = "`dondoc plan --until TODAY+60`: wall, user + system, VmHWM";
@@ -101,6 +101,21 @@ pub fn look_ahead(world: &World) -> Vec<Row> {
             });
         }
     }
+    let until = today().checked_add(365.days()).expect("a day in range").to_string();
+    let how = "`dondoc plan --until TODAY+365 > /dev/null`: wall, user + system, VmHWM";
+    for format in ["json", "text"] {
+        let ran = world.large().office.ok_unheard(&["--format", format, "plan", "--until", &until]);
+        rows.push(row(format!("plan a year of {} open tasks, {format}", count()), &ran, how));
+    }
+    let edited = world.large().office.path("edited.toml");
+    let rules = std::fs::read_to_string(world.large().office.path("rules.toml")).expect("the office's rules");
+    let moved = rules.replace("due = \"-3wd\"", "due = \"-2wd\"");
+    assert_ne!(rules, moved, "the shipped rules have no step three days before now");
+    std::fs::write(&edited, moved).expect("a written file");
+    let ran = world.large().office.ok_unheard(&["plan", "--rules", &edited.display().to_string()]);
+    let how =
+        "`dondoc plan --rules EDITED > /dev/null`, all steps of -3wd at -2wd, seven days: wall, user + system, VmHWM";
+    rows.push(row(format!("what an edit changes for {} open tasks", count()), &ran, how));
     rows
 }
 
@@ -131,15 +146,20 @@ pub fn planner(world: &World) -> Vec<Row> {
             std::hint::black_box(plan(&setting, &record.task, &record.ledger).is_ok());
         }
     });
-    let (ahead, ()) = cpu_of(|| {
-        for record in &records {
-            std::hint::black_box(simulate(&setting, &record.task, &record.ledger, until).is_ok());
-        }
-    });
+    let ahead = |until| {
+        let (cpu, ()) = cpu_of(|| {
+            for record in &records {
+                std::hint::black_box(simulate(&setting, &record.task, &record.ledger, until).is_ok());
+            }
+        });
+        cpu
+    };
+    let (sixty, year) = (ahead(until), ahead(now + (365 * 24).hours()));
     let how = format!("CPU time of {} calls, ladders as shipped", records.len());
     vec![
         Row { what: "planner: a task's plan".into(), figure: per(once), how: how.clone() },
-        Row { what: "planner: a task's sixty days".into(), figure: per(ahead), how },
+        Row { what: "planner: a task's sixty days".into(), figure: per(sixty), how: how.clone() },
+        Row { what: "planner: a task's year".into(), figure: per(year), how },
     ]
 }
 

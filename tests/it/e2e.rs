@@ -7,7 +7,10 @@
 
 mod answers;
 mod days;
+mod edits;
 mod kills;
 mod life;
 mod refusals;
+mod reload;
+mod texts;
 mod world;

@@ -5,15 +5,21 @@
 mod sink;
 
 mod acts;
+mod calendar;
 mod channel;
 mod clock;
 mod config;
 mod contract;
+mod coverage;
 mod e2e;
+mod foresight;
 mod inspection;
 mod intake;
 mod layering;
+mod office;
 mod paths;
 mod planning_properties;
 mod scenarios;
 mod supply;
+mod templates;
+mod year;

@@ -7,10 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod channel;
-mod file;
+mod explain;
+pub mod file;
 mod run;
-mod timeline;
-mod world;
+pub mod timeline;
+pub mod world;
 
 use std::{fs, path::PathBuf, sync::Mutex, thread};
 

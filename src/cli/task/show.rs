@@ -234,6 +234,8 @@ fn of_event(call: TaskCall<'_>, shown: &Shown, event: &EventLine) -> String {
         "completed_on" => ("ngày hoàn thành", &day),
         "last_update" => ("cập nhật gần nhất", &day),
         "assigned_on" => ("ngày giao", &day),
+        "due_typed" => ("thời hạn ghi khi nhập", &str::to_owned),
+        "report_typed" => ("thời hạn báo cáo ghi khi nhập", &str::to_owned),
         "original_due" => ("thời hạn ban đầu", &day),
         "lead" => ("cơ quan chủ trì", &agency),
         "coordinators" => ("cơ quan phối hợp", &agency),

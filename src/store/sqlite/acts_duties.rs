@@ -68,13 +68,15 @@ async fn arm(acting: &mut Acting<'_>, known: &[Duty], new: Arming) -> Result<()>
     let old = known.iter().find(|duty| duty.clock == new.clock && duty.agency == new.agency);
     let arming = old.map_or(1, |old| old.arming + 1);
     let (task, now) = (acting.task, acting.now);
-    // An acknowledgement belongs to the arming it was given for.
+    // An acknowledgement belongs to the arming it was given for, and so does the rule it was planned under: an agency
+    // that coordinated and now leads is under another rule because it leads, not because the rules changed.
     sqlx::query(
         "INSERT INTO obligation (task, clock, agency, role, due_date, due_time, arming, armed_at, armed_by, overdue_from) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (task, clock, agency) DO UPDATE SET role = excluded.role, due_date = excluded.due_date, \
            due_time = excluded.due_time, arming = excluded.arming, armed_at = excluded.armed_at, \
-           armed_by = excluded.armed_by, overdue_from = excluded.overdue_from, acknowledged_until = NULL, ended_at = NULL",
+           armed_by = excluded.armed_by, overdue_from = excluded.overdue_from, acknowledged_until = NULL, \
+           rule = NULL, rule_since = NULL, ended_at = NULL",
     )
     .bind(task)
     .bind(new.clock.as_str())

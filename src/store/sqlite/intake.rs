@@ -309,6 +309,8 @@ impl Writer<'_> {
                    due_time = excluded.due_time, armed_at = excluded.armed_at, armed_by = excluded.armed_by,
                    overdue_from = excluded.overdue_from, ended_at = excluded.ended_at,
                    acknowledged_until = CASE WHEN excluded.arming > arming THEN NULL ELSE acknowledged_until END,
+                   rule = CASE WHEN excluded.arming > arming THEN NULL ELSE rule END,
+                   rule_since = CASE WHEN excluded.arming > arming THEN NULL ELSE rule_since END,
                    arming = excluded.arming",
             );
             query.build().execute(&mut *self.conn).await?;

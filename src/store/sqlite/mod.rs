@@ -11,7 +11,9 @@ pub(crate) mod ledger_silence;
 mod outbox;
 mod outcomes;
 mod planning;
+mod policy;
 mod reading;
+mod reading_story;
 pub(crate) mod register;
 mod rows;
 
@@ -113,7 +115,10 @@ fn migrator() -> Migrator {
     let step = |version: i64, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
     };
-    Migrator::with_migrations(vec![step(1, "ledger", include_str!("../migrations/sqlite/0001_ledger.sql"))])
+    Migrator::with_migrations(vec![
+        step(1, "ledger", include_str!("../migrations/sqlite/0001_ledger.sql")),
+        step(2, "policy", include_str!("../migrations/sqlite/0002_policy.sql")),
+    ])
 }
 
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {

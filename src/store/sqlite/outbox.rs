@@ -14,21 +14,21 @@ use uuid::Uuid;
 
 use super::{
     SqliteStore,
-    outcomes::{back_to_pending, die, lose, record},
+    outcomes::{back_to_pending, die, lose, record, withdraw_fallbacks},
     planning::reminder_key,
     rows::{date, ids, instant, instant_opt, word},
 };
 use crate::{
     planning::{
         ledger::ReminderState,
-        rules::ChannelKind,
-        task::{Block, PersonId, ReminderId, Role, Secrecy, TaskId, TaskState},
+        rules::{Audience, ChannelKind},
+        task::{AgencyId, Block, PersonId, ReminderId, Role, Secrecy, TaskId, TaskState},
     },
     store::{
         Result,
         ledger::{
             Aside, Claimed, Freeze, FrozenBytes, GateAnswer, GateRow, NewMessage, OutboxRow, OutboxStore, PendingHead,
-            ReadyRow, Recorded, Rescued,
+            ReadyRow, Recorded, Rescued, UnreachableSlot,
         },
     },
 };
@@ -59,6 +59,7 @@ impl OutboxStore for SqliteStore {
                 task: TaskId(row.try_get("task")?),
                 key: reminder_key(row)?,
                 due_at: instant(row, "due_at")?,
+                planned_at: instant(row, "created_at")?,
                 handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
                 monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
                 role: word(row, "role", Role::from_word)?,
@@ -343,9 +344,50 @@ impl OutboxStore for SqliteStore {
             .bind(now.as_millisecond())
             .execute(&mut *tx)
             .await?;
+            withdraw_fallbacks(&mut tx, now, id).await?;
         }
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn unreachable_slots(&self) -> Result<Vec<UnreachableSlot>> {
+        let rows = sqlx::query(
+            "SELECT u.agency, u.audience, u.channel, u.task, u.why, o.role, t.handler, t.monitor, t.assigner_block, t.secrecy \
+             FROM unreachable u JOIN task t ON t.id = u.task JOIN obligation o ON o.task = u.task AND o.agency = u.agency \
+             WHERE o.ended_at IS NULL AND t.state NOT IN ('done', 'withdrawn') GROUP BY u.agency, u.audience, u.channel, u.task",
+        )
+        .fetch_all(self.reading())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UnreachableSlot {
+                    agency: AgencyId(row.try_get("agency")?),
+                    audience: word(row, "audience", Audience::from_ledger_word)?,
+                    channel: word(row, "channel", ChannelKind::from_word)?,
+                    task: TaskId(row.try_get("task")?),
+                    why: row.try_get("why")?,
+                    role: word(row, "role", Role::from_word)?,
+                    handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
+                    monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
+                    assigner_block: word(row, "assigner_block", Block::from_word)?,
+                    secrecy: word(row, "secrecy", Secrecy::from_word)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn reachable_again(&self, slots: &[UnreachableSlot]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let rows: Vec<_> =
+            slots.iter().map(|s| json!([s.agency.0, s.audience.to_string(), s.channel.as_str(), s.task.0])).collect();
+        sqlx::query(
+            "DELETE FROM unreachable WHERE (agency, audience, channel, task) IN \
+             (SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each($1))",
+        )
+        .bind(Value::from(rows).to_string())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     async fn discard(&self, now: Timestamp, id: i64, why: &str) -> Result<bool> {
@@ -452,7 +494,9 @@ pub(super) async fn fall_back(
          not_before, state, reason, fallback_of, created_at, changed_at) \
          SELECT task, clock, arming, rule, step, occurrence, agency, $2, $3, urging, due_at, $4, 'planned', '', id, $4, $4 \
          FROM reminder WHERE id = $1 \
-         ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO NOTHING",
+         ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
+         state = 'planned', reason = '', message = NULL, not_before = excluded.not_before, changed_at = excluded.changed_at \
+         WHERE reminder.state = 'suppressed' AND reminder.reason = 'original_retried'",
     )
     .bind(reminder.0)
     .bind(audience)

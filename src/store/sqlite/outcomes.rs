@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date};
 use sqlx::SqliteConnection;
 
-use super::outbox::fall_back;
+use super::{outbox::fall_back, rows::ids};
 use crate::{
     planning::{rules::ChannelKind, task::ReminderId},
     store::{
@@ -110,6 +110,16 @@ async fn accept(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str,
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
+    // Who refused before takes mail again.
+    sqlx::query(
+        "DELETE FROM unreachable WHERE why = 'refused' \
+         AND (agency, audience, channel) IN (SELECT agency, audience, channel FROM reminder WHERE message = $1) \
+         AND (audience NOT IN ('handler', 'monitor', 'assigner_office') \
+           OR task IN (SELECT task FROM reminder WHERE message = $1))",
+    )
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
     sqlx::query(
         "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, 1 FROM message WHERE id = $1 \
          ON CONFLICT(address, channel, day) DO UPDATE SET n = n + 1",
@@ -160,16 +170,20 @@ pub(super) async fn back_to_pending(
     Ok(())
 }
 
-/// Each reminder of a refused message goes to its agency's box, and the refused one is listed as unreachable.
+/// Each reminder of a refused message goes another way, and the refused one is listed as unreachable: to the box of the
+/// agency its audience belongs to, and where that box itself (or an office that is written to at its box) refuses, to
+/// the monitor.
 async fn lead_to_box(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
-    let carried: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM reminder WHERE message = $1 AND state = 'in_message' AND audience <> 'agency_box'",
+    let carried: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT id, CASE WHEN audience IN ('handler', 'agency_head', 'agency_deputy', 'agency_contact') THEN 'agency_box' \
+         WHEN audience IN ('superior_head', 'monitor') THEN 'box_of:' || audience ELSE 'monitor' END \
+         FROM reminder WHERE message = $1 AND state = 'in_message'",
     )
     .bind(id)
     .fetch_all(&mut *tx)
     .await?;
-    for reminder in carried {
-        fall_back(tx, now, ReminderId(reminder), "agency_box", ChannelKind::Email).await?;
+    for (reminder, to) in carried {
+        fall_back(tx, now, ReminderId(reminder), &to, ChannelKind::Email).await?;
         sqlx::query(
             "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
              SELECT agency, audience, channel, task, 'refused', $2 FROM reminder WHERE id = $1 \
@@ -180,6 +194,40 @@ async fn lead_to_box(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Resu
         .execute(&mut *tx)
         .await?;
     }
+    Ok(())
+}
+
+/// A message that was refused is to go out after all (the relay was at fault, or an operator mended the address): what
+/// went another way in its place and has not begun to leave is taken back, and nobody is unreachable for it. If it is
+/// refused again, it goes that other way again.
+pub(super) async fn withdraw_fallbacks(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+    let emptied: Vec<Option<i64>> = sqlx::query_scalar(
+        "UPDATE reminder SET state = 'suppressed', reason = 'original_retried', changed_at = $2 \
+         WHERE id IN (SELECT f.id FROM reminder r JOIN reminder f ON f.task = r.task AND f.fallback_of = r.id \
+           WHERE r.message = $1) AND (state = 'planned' \
+         OR (state = 'in_message' AND EXISTS (SELECT 1 FROM message m WHERE m.id = reminder.message \
+         AND m.state = 'pending' AND m.bytes IS NULL))) RETURNING message",
+    )
+    .bind(id)
+    .bind(now.as_millisecond())
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query(
+        "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
+         WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
+         (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
+    )
+    .bind(ids(emptied.into_iter().flatten()))
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM unreachable WHERE why = 'refused' AND (agency, audience, channel, task) IN \
+         (SELECT agency, audience, channel, task FROM reminder WHERE message = $1)",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

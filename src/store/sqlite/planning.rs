@@ -34,6 +34,9 @@ pub(super) const DUE: &str = "\
     SELECT id FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
     ORDER BY next_look_at LIMIT $2";
 
+/// Open tasks by number, page after page.
+pub(super) const PAGE: &str = "SELECT id FROM task WHERE id > $1 AND next_look_at IS NOT NULL ORDER BY id LIMIT $2";
+
 /// The earliest next look.
 pub(super) const NEXT_LOOK: &str = "\
     SELECT next_look_at FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL \
@@ -53,12 +56,7 @@ impl PlanningStore for SqliteStore {
     }
 
     async fn open_tasks(&self, after: TaskId, limit: u32) -> Result<Vec<TaskRecord>> {
-        let found: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM task WHERE id > $1 AND next_look_at IS NOT NULL ORDER BY id LIMIT $2")
-                .bind(after.0)
-                .bind(limit)
-                .fetch_all(self.reading())
-                .await?;
+        let found: Vec<i64> = sqlx::query_scalar(PAGE).bind(after.0).bind(limit).fetch_all(self.reading()).await?;
         load(self.reading(), &found).await
     }
 
@@ -146,23 +144,29 @@ impl PlanningStore for SqliteStore {
         Ok(tx.commit().await?)
     }
 
-    async fn look_at_all(&self, now: Timestamp) -> Result<u64> {
+    async fn look_again(&self, now: Timestamp, after: TaskId, limit: u32) -> Result<(u64, Option<TaskId>)> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            // Every one, and to a value unlike the one read before: a plan made under the earlier rules is not kept.
-            "UPDATE task SET next_look_at = CASE next_look_at WHEN $1 THEN $1 - 1 ELSE $1 END WHERE next_look_at IS NOT NULL")
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await?;
-        // What waits for its hours asks for them again when it is bundled or sent: a day may be worked now.
+        let page: Vec<i64> = sqlx::query_scalar(PAGE).bind(after.0).bind(limit).fetch_all(&mut *tx).await?;
+        if after == TaskId(0) {
+            // What waits for its hours asks for them again when it is sent: a day may be worked now. All at once, for a
+            // message belongs to no one task.
+            sqlx::query("UPDATE message SET not_before = $1 WHERE state = 'pending' AND not_before > $1 AND tries = 0")
+                .bind(now.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+        }
         for statement in [
-            "UPDATE reminder SET not_before = $1 WHERE state = 'planned' AND not_before > $1",
-            "UPDATE message SET not_before = $1 WHERE state = 'pending' AND not_before > $1 AND tries = 0",
+            // Every one, and to a value unlike the one read before: a plan made under the earlier rules is not kept.
+            "UPDATE task SET next_look_at = CASE next_look_at WHEN $1 THEN $1 - 1 ELSE $1 END \
+             WHERE next_look_at IS NOT NULL AND id IN (SELECT value FROM json_each($2))",
+            "UPDATE reminder SET not_before = $1 WHERE state = 'planned' AND not_before > $1 \
+             AND task IN (SELECT value FROM json_each($2))",
         ] {
-            sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
+            let list = ids(page.iter().copied());
+            sqlx::query(statement).bind(now.as_millisecond()).bind(list).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok((page.len() as u64, page.last().copied().map(TaskId)))
     }
 
     async fn steps_known(&self) -> Result<(StepsKnown, Vec<(String, String, String)>)> {
@@ -468,7 +472,7 @@ pub(super) fn reminder_key(row: &SqliteRow) -> Result<ReminderKey> {
         step: row.try_get("step")?,
         occurrence: row.try_get("occurrence")?,
         agency: AgencyId(row.try_get("agency")?),
-        audience: Audience::from_word(audience).ok_or_else(|| damaged("reminder.audience", audience))?,
+        audience: Audience::from_ledger_word(audience).ok_or_else(|| damaged("reminder.audience", audience))?,
         channel: word(row, "channel", ChannelKind::from_word)?,
     })
 }

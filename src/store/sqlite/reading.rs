@@ -9,21 +9,39 @@ use sqlx::{Row, SqliteConnection};
 use super::{
     SqliteStore,
     outbox::revision,
-    planning::reminder_key,
-    rows::{date, ids, instant, instant_opt, word},
+    reading_story::{carried_by, notices_of, story},
+    rows::{date, ids, instant, word},
 };
 use crate::{
     clock::millis,
     planning::{
         directory::{Agency, Person, Post, PostRole},
-        ledger::ReminderState,
         task::{AgencyId, Block, Clock, PersonId, TaskId},
     },
     store::{
         Result,
-        ledger::{ContactRow, Counts, DirectoryRows, DocumentRow, ExtensionRow, ReadingStore, StoryRow, TaskTexts},
+        ledger::{
+            CarriedRow, ContactRow, Counts, DirectoryRows, DocumentRow, ExtensionRow, ReadingStore, StoryRow,
+            TaskNotice, TaskTexts,
+        },
     },
 };
+
+/// What `status` and the figures count. Each part walks an index that holds only what is counted; the terms of the
+/// partial indexes stand here word for word, or SQLite would walk the tables.
+pub(super) const COUNTS: &str = "\
+    SELECT (SELECT count(*) FROM task WHERE next_look_at IS NOT NULL) AS open_tasks, \
+    (SELECT count(*) FROM task WHERE held <> '') AS held_tasks, \
+    (SELECT min(next_look_at) FROM task WHERE next_look_at IS NOT NULL) AS next_look, \
+    (SELECT count(*) FROM message WHERE state = 'pending' AND channel = 'email') \
+    + (SELECT count(*) FROM message WHERE state IN ('leased','frozen') AND channel = 'email') AS email, \
+    (SELECT count(*) FROM message WHERE state = 'pending' AND channel = 'zalo') \
+    + (SELECT count(*) FROM message WHERE state IN ('leased','frozen') AND channel = 'zalo') AS zalo, \
+    (SELECT count(*) FROM message WHERE state IN ('dead','unknown') AND state = 'dead') AS dead, \
+    (SELECT count(*) FROM message WHERE state IN ('dead','unknown') AND state = 'unknown') AS unknown, \
+    (SELECT count(*) FROM unreachable u WHERE EXISTS (SELECT 1 FROM obligation o JOIN task t ON t.id = o.task WHERE o.task = u.task \
+      AND o.agency = u.agency AND o.ended_at IS NULL AND t.state NOT IN ('done', 'withdrawn'))) AS unreachable, \
+    (SELECT count(*) FROM file_export WHERE written_at IS NULL) AS unwritten, h.seq, h.hash FROM register_head h";
 
 #[async_trait]
 impl ReadingStore for SqliteStore {
@@ -87,33 +105,18 @@ impl ReadingStore for SqliteStore {
     }
 
     async fn story(&self, task: TaskId) -> Result<Vec<StoryRow>> {
-        let rows = sqlx::query(
-            "SELECT r.*, coalesce(m.address, '') AS address, a.ended_at, coalesce(a.outcome, a.phase, '') AS outcome, \
-             coalesce(a.code, 0) AS code, coalesce(a.reply, '') AS reply \
-             FROM reminder r LEFT JOIN message m ON m.id = r.message \
-             LEFT JOIN attempt a ON a.message = m.id AND a.n = m.tries WHERE r.task = $1 ORDER BY r.due_at, r.id",
-        )
-        .bind(task.0)
-        .fetch_all(self.reading())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StoryRow {
-                    key: reminder_key(row)?,
-                    urging: row.try_get("urging")?,
-                    due_at: instant(row, "due_at")?,
-                    not_before: instant(row, "not_before")?,
-                    state: word(row, "state", ReminderState::from_word)?,
-                    reason: row.try_get("reason")?,
-                    message: row.try_get("message")?,
-                    address: row.try_get("address")?,
-                    answered_at: instant_opt(row, "ended_at")?,
-                    outcome: row.try_get("outcome")?,
-                    code: row.try_get("code")?,
-                    reply: row.try_get("reply")?,
-                })
-            })
-            .collect()
+        let mut tx = self.reading().begin().await?;
+        story(&mut tx, task).await
+    }
+
+    async fn notices_of(&self, task: TaskId) -> Result<Vec<TaskNotice>> {
+        let mut tx = self.reading().begin().await?;
+        notices_of(&mut tx, task).await
+    }
+
+    async fn carried_by(&self, message: &str) -> Result<Option<CarriedRow>> {
+        let mut tx = self.reading().begin().await?;
+        carried_by(&mut tx, message).await
     }
 
     async fn overdue_of(&self, agency: AgencyId, day: Date) -> Result<u32> {
@@ -130,19 +133,7 @@ impl ReadingStore for SqliteStore {
 
     async fn counts(&self) -> Result<Counts> {
         let mut tx = self.reading().begin().await?;
-        let row = sqlx::query(
-            "SELECT (SELECT count(*) FROM task WHERE next_look_at IS NOT NULL) AS open_tasks, \
-             (SELECT count(*) FROM task WHERE held <> '') AS held_tasks, \
-             (SELECT min(next_look_at) FROM task WHERE next_look_at IS NOT NULL) AS next_look, \
-             (SELECT count(*) FROM message WHERE state IN ('pending', 'leased', 'frozen') AND channel = 'email') AS email, \
-             (SELECT count(*) FROM message WHERE state IN ('pending', 'leased', 'frozen') AND channel = 'zalo') AS zalo, \
-             (SELECT count(*) FROM message WHERE state = 'dead') AS dead, \
-             (SELECT count(*) FROM message WHERE state = 'unknown') AS unknown, \
-             (SELECT count(*) FROM unreachable) AS unreachable, \
-             (SELECT count(*) FROM file_export WHERE written_at IS NULL) AS unwritten, h.seq, h.hash FROM register_head h",
-        )
-        .fetch_one(&mut *tx)
-        .await?;
+        let row = sqlx::query(COUNTS).fetch_one(&mut *tx).await?;
         Ok(Counts {
             open_tasks: row.try_get("open_tasks")?,
             held_tasks: row.try_get("held_tasks")?,
@@ -161,6 +152,8 @@ impl ReadingStore for SqliteStore {
     async fn unreachable(&self) -> Result<Vec<(String, String, String, String, Timestamp)>> {
         let rows = sqlx::query(
             "SELECT a.name, u.audience, u.channel, u.why, min(u.since) AS since FROM unreachable u JOIN agency a ON a.id = u.agency \
+             WHERE EXISTS (SELECT 1 FROM obligation o JOIN task t ON t.id = o.task WHERE o.task = u.task \
+               AND o.agency = u.agency AND o.ended_at IS NULL AND t.state NOT IN ('done', 'withdrawn')) \
              GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3",
         )
         .fetch_all(self.reading())
@@ -246,6 +239,7 @@ async fn texts(tx: &mut SqliteConnection, wanted: &[TaskId]) -> Result<Vec<TaskT
                 decided_on: date(row, "decided_on")?,
                 paper: row.try_get("paper")?,
                 approver: row.try_get("approver")?,
+                recorded_at: instant(row, "recorded_at")?,
             });
         }
     }

@@ -24,6 +24,7 @@ fn calendar() -> WorkCalendar {
         name: "Ngày Văn hóa Việt Nam".into(),
         basis: "Nghị quyết 28/2026/QH16, Điều 2".into(),
         certainty: Certainty::Law,
+        part: None,
     };
     WorkCalendar::new(TimeZone::fixed(jiff::tz::offset(7)), &[2026, 2027], &week, [off])
 }

@@ -7,7 +7,7 @@ use dondoc::{
     },
     store::{
         acts::Act,
-        ledger::{GateAnswer, NewMessage, Next},
+        ledger::{Aside, GateAnswer, NewMessage, Next},
     },
 };
 
@@ -202,11 +202,21 @@ pub async fn a_refused_recipient_leads_to_the_agency_s_box_under_its_own_key<D: 
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].1.as_str(), listed[0].3.as_str()), ("handler", "refused"));
 
-    // The box refuses too: there is nothing after it.
-    let id = office.bundle_as(NewMessage { address: "hop@x.example".into(), ..message(&[entry.id]) }).await;
-    let claimed = office.hand_over(2, id).await;
-    office.answer(2, &claimed, "recipient", Next::Dead { fallback: true }).await;
-    assert_eq!(office.told(task).await, ["truoc-5: dead refused", "truoc-5: dead refused"]);
+    // The box refuses too: the monitor; then the box of the monitor's own office; there is nothing after it.
+    let mut entry = entry;
+    for (address, after) in [
+        ("hop@x.example", Some(Audience::Monitor)),
+        ("theo-doi@x.example", Some(Audience::BoxOf(Box::new(Audience::Monitor)))),
+        ("van-phong@x.example", None),
+    ] {
+        let id = office.bundle_as(NewMessage { address: address.into(), ..message(&[entry.id]) }).await;
+        let claimed = office.hand_over(2, id).await;
+        office.answer(2, &claimed, "recipient", Next::Dead { fallback: true }).await;
+        let Some(audience) = after else { break };
+        entry = office.entry(task, &ReminderKey { audience, ..key("truoc-5") }).await;
+        assert_eq!(entry.state, ReminderState::Planned);
+    }
+    assert!(office.told(task).await.iter().all(|told| told == "truoc-5: dead refused"));
     assert!(office.store().ready_reminders(at(99)).await.unwrap().is_empty());
 
     let (task, id) = office.waiting().await;
@@ -224,4 +234,57 @@ pub async fn a_classified_message_that_is_refused_goes_nowhere_else<D: Database>
     assert!(claimed.classified);
     office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
     assert_eq!(office.told(task).await, ["truoc-5: dead refused"]);
+}
+
+pub async fn what_stands_in_for_a_refused_message_is_taken_back_when_that_is_retried<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, id) = office.waiting().await;
+    let claimed = office.hand_over(0, id).await;
+    office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    let to_box = ReminderKey { audience: Audience::AgencyBox, ..key("truoc-5") };
+    let stand_in = office.entry(task, &to_box).await;
+    let other = office.bundle_as(NewMessage { address: "hop@x.example".into(), ..message(&[stand_in.id]) }).await;
+
+    assert!(office.store().retry(at(2), id, "the relay was at fault").await.unwrap());
+    assert_eq!(office.told(task).await, ["truoc-5: suppressed original_retried", "truoc-5: in_message"]);
+    assert!(office.fate(other).await.starts_with("suppressed"));
+    assert!(office.store().unreachable().await.unwrap().is_empty());
+
+    // Refused again, it goes that other way again; and what has left already is not taken back.
+    let claimed = office.hand_over(3, id).await;
+    office.answer(3, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.told(task).await, ["truoc-5: planned", "truoc-5: dead refused"]);
+    let other = office.bundle_as(NewMessage { address: "hop@x.example".into(), ..message(&[stand_in.id]) }).await;
+    let claimed = office.hand_over(4, other).await;
+    office.accept(4, &claimed).await;
+    assert!(office.store().retry(at(5), id, "the address was mended").await.unwrap());
+    assert_eq!(office.told(task).await, ["truoc-5: sent", "truoc-5: in_message"]);
+}
+
+pub async fn who_is_reached_again_leaves_the_daily_list<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, over) = (office.task().await, office.task().await);
+    for task in [task, over] {
+        let reminder = office.remind(task, "truoc-5").await;
+        office.aside(Aside::Nobody { reminder, why: "no_address", quiet: false }).await;
+    }
+    assert_eq!(office.store().unreachable_slots().await.unwrap().len(), 2);
+    // A task that is over calls for nobody.
+    office.act(over, Act::Done { on: None }).await;
+    let slots = office.store().unreachable_slots().await.unwrap();
+    assert_eq!(slots.len(), 1);
+    assert_eq!((slots[0].task, &slots[0].audience, slots[0].why.as_str()), (task, &Audience::Handler, "no_address"));
+    assert_eq!(office.store().counts().await.unwrap().unreachable, 1);
+    office.store().reachable_again(&slots).await.unwrap();
+    assert!(office.store().unreachable().await.unwrap().is_empty());
+
+    // One who refused takes mail again.
+    let (_, id) = office.waiting().await;
+    let claimed = office.hand_over(0, id).await;
+    office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.store().unreachable().await.unwrap().len(), 1);
+    assert!(office.store().retry(at(2), id, "mended").await.unwrap());
+    let claimed = office.hand_over(2, id).await;
+    office.accept(2, &claimed).await;
+    assert!(office.store().unreachable().await.unwrap().is_empty());
 }

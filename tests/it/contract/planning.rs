@@ -3,11 +3,12 @@
 use dondoc::{
     planning::{
         ledger::ReminderState,
-        plan::{Because, Binding, Displaced, Skipped},
+        plan::{Because, Binding, Displaced, Plan, Skipped},
         task::{Clock, TaskId, TaskState},
     },
     store::{
         acts::Act,
+        policy::AcceptedPolicy,
         register::{NewNotice, NoticeKey, SealedEntry, SealedNotice},
     },
 };
@@ -233,14 +234,64 @@ pub async fn what_is_pushed_is_looked_at_later_and_all_are_looked_at_when_the_ru
     assert_eq!(office.record_of(one).await.next_look_at, Some(at(60)));
     assert_eq!(office.record_of(done).await.next_look_at, None);
     assert_eq!(office.record_of(done).await.task.state, TaskState::Done);
-    assert_eq!(office.store().look_at_all(at(5)).await.unwrap(), 2);
+    let all = async |at| office.store().look_again(at, TaskId(0), 100).await.unwrap();
+    assert_eq!(all(at(5)).await, (2, Some(two)));
     assert_eq!(office.store().due_tasks(at(5), 10).await.unwrap().len(), 2);
     assert_eq!(office.record_of(two).await.next_look_at, Some(at(5)));
     // Also what is due already: a plan made of it under the earlier rules must find another look than it read.
-    assert_eq!(office.store().look_at_all(at(6)).await.unwrap(), 2);
+    assert_eq!(all(at(6)).await.0, 2);
     let looked = office.record_of(two).await.next_look_at.unwrap();
-    assert_eq!(office.store().look_at_all(at(6)).await.unwrap(), 2);
+    assert_eq!(all(at(6)).await.0, 2);
     assert_ne!(office.record_of(two).await.next_look_at, Some(looked));
+    // A page at a time, and nothing beyond it.
+    assert_eq!(office.store().look_again(at(90), TaskId(0), 1).await.unwrap(), (1, Some(one)));
+    assert_eq!(office.record_of(one).await.next_look_at, Some(at(90)));
+    assert!(office.record_of(two).await.next_look_at < Some(at(90)));
+    assert_eq!(office.store().look_again(at(90), one, 1).await.unwrap(), (1, Some(two)));
+    assert_eq!(office.store().look_again(at(90), two, 1).await.unwrap(), (0, None));
+}
+
+pub async fn a_page_looked_at_again_frees_what_waits_for_its_tasks_only<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (one, two) = (office.task().await, office.task().await);
+    for task in [one, two] {
+        let mut plan = due(key("truoc-5"), 0);
+        plan.due[0].send_at = at(600);
+        let plan = office.planned(task, plan).await;
+        assert_eq!(office.store().save_plans(at(0), vec![plan]).await.unwrap().planned, 1);
+    }
+    let ready = async || {
+        let rows = office.store().ready_reminders(at(1)).await.unwrap();
+        rows.iter().map(|row| row.task).collect::<Vec<_>>()
+    };
+    assert_eq!(ready().await, []);
+    office.store().look_again(at(1), TaskId(0), 1).await.unwrap();
+    assert_eq!(ready().await, [one]);
+    office.store().look_again(at(1), one, 1).await.unwrap();
+    assert_eq!(ready().await, [one, two]);
+}
+
+pub async fn policies_are_kept_when_they_change_and_found_by_the_day_they_held<D: Database>() {
+    let mut office = Office::<D>::new().await;
+    let policy = |digest: &str, minutes| AcceptedPolicy {
+        accepted_at: at(minutes),
+        digest: digest.to_owned(),
+        rules: format!("# quy tắc {digest}\n"),
+        calendar: "covers = [2026]\n".to_owned(),
+    };
+    assert_eq!(office.store().policy_in_force().await.unwrap(), None);
+    assert_eq!(office.store().policy_at(at(0)).await.unwrap(), None);
+    for (digest, minutes, kept) in [("a", 0, true), ("a", 5, false), ("b", 10, true), ("a", 20, true)] {
+        assert_eq!(office.store().accept_policy(&policy(digest, minutes)).await.unwrap(), kept, "{digest} {minutes}");
+    }
+    office.database.reopen().await;
+    assert_eq!(office.store().policy_in_force().await.unwrap(), Some(policy("a", 20)));
+    for (minutes, held) in
+        [(-1, None), (0, Some(("a", 0))), (9, Some(("a", 0))), (10, Some(("b", 10))), (99, Some(("a", 20)))]
+    {
+        let held = held.map(|(digest, minutes)| policy(digest, minutes));
+        assert_eq!(office.store().policy_at(at(minutes)).await.unwrap(), held, "{minutes}");
+    }
 }
 
 pub async fn steps_are_known_since_they_were_accepted_last<D: Database>() {
@@ -268,4 +319,24 @@ pub async fn marks_are_set_changed_and_cleared<D: Database>() {
     store.clear_mark("last_pass").await.unwrap();
     assert_eq!(store.mark("last_pass").await.unwrap(), None);
     assert_eq!(store.mark("stop_from").await.unwrap(), Some(i64::MAX));
+}
+
+/// An agency that coordinated and now leads is under another rule because it leads, not because the rules changed.
+pub async fn a_new_arming_is_under_no_rule_yet<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let lead = office.record_of(task).await.task.obligations[0].clone();
+    let binding = Binding { clock: lead.clock, agency: lead.agency.id, rule: "chung".to_owned(), since: at(0) };
+    office.keep(0, task, Plan { bindings: vec![binding], ..due(key("truoc-5"), 0) }).await;
+    assert!(office.record_of(task).await.task.obligations[0].bound.is_some());
+    let later = Act::Extend {
+        clock: lead.clock,
+        date: jiff::civil::date(2026, 12, 31),
+        time: None,
+        decided_on: None,
+        approver: String::new(),
+    };
+    office.act(task, later).await;
+    let again = office.record_of(task).await.task.obligations[0].clone();
+    assert_eq!((again.arming, again.bound), (2, None));
 }

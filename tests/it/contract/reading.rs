@@ -5,7 +5,7 @@ use dondoc::{
     store::{
         acts::Act,
         intake::DirectoryChanges,
-        ledger::{Aside, Next},
+        ledger::{Aside, GateAnswer, Next},
         register::RegisterItem,
     },
 };
@@ -130,6 +130,66 @@ pub async fn the_story_tells_what_came_of_each_reminder<D: Database>() {
     let waits = &story[1];
     assert_eq!((waits.state, waits.message, waits.not_before), (ReminderState::Planned, None, at(60)));
     assert_eq!((waits.answered_at, waits.outcome.as_str(), waits.code), (None, "", 0));
+}
+
+pub async fn the_story_knows_when_each_thing_came_about<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let (refused, twin) = (office.remind(task, "truoc-5").await, office.task().await);
+    let with = office.remind(twin, "truoc-5").await;
+    let message = office.bundle(&[refused, with]).await;
+    let claimed = office.hand_over(0, message).await;
+    office.answer(3, &claimed, "recipient", Next::Dead { fallback: true }).await;
+
+    let story = office.story(task).await;
+    let dead = story.iter().find(|row| row.id == refused).unwrap();
+    assert_eq!((dead.state, dead.changed_at, dead.fallback_of), (ReminderState::Dead, at(3), None));
+    assert!(dead.created_at <= dead.bundled_at.unwrap() && dead.bundled_at.unwrap() <= at(0));
+    assert_eq!(dead.companions, 1, "the other task in the same message");
+    assert!(!dead.recipient.is_empty());
+    let [attempt] = dead.attempts.as_slice() else { panic!("{:?}", dead.attempts) };
+    assert_eq!((attempt.message, attempt.started_at, attempt.ended_at), (message, at(0), Some(at(3))));
+    assert_eq!((attempt.outcome.as_str(), attempt.address.as_str()), ("recipient", dead.address.as_str()));
+    let instead = story.iter().find(|row| row.fallback_of == Some(refused)).unwrap();
+    assert_eq!((instead.created_at, instead.attempts.len(), instead.bundled_at), (at(3), 0, None));
+}
+
+pub async fn a_task_s_notices_are_its_own_in_the_order_of_filing_with_their_withdrawal<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, other) = (office.task().await, office.task().await);
+    let mut again = notice(task);
+    again.key.occurrence = 2;
+    office.store().file_notices(&[notice(task), notice(other)], at(1)).await.unwrap();
+    office.store().file_notices(&[again], at(2)).await.unwrap();
+    let told = office.store().notices_of(task).await.unwrap();
+    let brief: Vec<_> = told.iter().map(|one| (one.number, one.key.occurrence, one.filed_at)).collect();
+    assert_eq!(brief, [(1, 1, at(1)), (3, 2, at(2))]);
+    assert!(told.iter().all(|one| one.withdrawn_at.is_none() && one.key.step == notice(task).key.step));
+    assert_eq!(office.store().notices_of(other).await.unwrap().len(), 1);
+}
+
+pub async fn a_message_is_found_by_its_number_and_by_every_message_id_it_ever_had<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (one, two) = (office.task().await, office.task().await);
+    let (first, second) = (office.remind(one, "truoc-5").await, office.remind(two, "truoc-5").await);
+    let message = office.bundle(&[first, second]).await;
+    let claimed = office.claim(0, message).await;
+    let early = office.freezing(&claimed, 0).await;
+    assert_eq!(office.store().freeze(at(0), vec![early.clone()]).await.unwrap(), [GateAnswer::Go]);
+    office.answer(1, &claimed, "transient", Next::Retry { at: at(2), spend: true }).await;
+    let claimed = office.claim(2, message).await;
+    let late =
+        dondoc::store::ledger::Freeze { message_id: "<anew@x.example>".into(), ..office.freezing(&claimed, 2).await };
+    assert_eq!(office.store().freeze(at(2), vec![late]).await.unwrap(), [GateAnswer::Go]);
+    assert_ne!(early.message_id, "<anew@x.example>");
+    for asked in [message.to_string().as_str(), &early.message_id, "<anew@x.example>"] {
+        let found = office.store().carried_by(asked).await.unwrap().unwrap_or_else(|| panic!("{asked}"));
+        assert_eq!((found.id, found.address.as_str()), (message, "a@x.example"));
+        assert_eq!(found.tasks, [(one, vec![first]), (two, vec![second])]);
+    }
+    for asked in ["9999", "<none@x.example>", "", "NV26-000001"] {
+        assert_eq!(office.store().carried_by(asked).await.unwrap(), None, "{asked}");
+    }
 }
 
 pub async fn the_directory_s_revision_rises_with_each_change<D: Database>() {

@@ -121,7 +121,7 @@ const HEADER: &str = "Mã nhiệm vụ,\"Số, ký hiệu văn bản\",Ngày vă
 Nội dung nhiệm vụ,Cấp giao nhiệm vụ,Cơ quan chủ trì,Chuyên viên thụ lý,Email,Người theo dõi (Văn phòng),Ngày giao,\
 Thời hạn hoàn thành,Độ khẩn,Độ mật,Trạng thái,Ngày hoàn thành";
 
-fn row(state: &str, done: &str) -> String {
+pub fn row(state: &str, done: &str) -> String {
     format!(
         "{HEADER}\nNV26-900001,77/UBND-TH,10/11/2026,Công văn,UBND Thành phố,Việc thử,Lập báo cáo thử nghiệm,Chủ tịch UBND \
          Thành phố,Sở Xây dựng,Hoàng Mai Hiền,hienhm@hanoi.gov.vn.example,Đỗ Mai Linh,10/11/2026,20/11/2026,Thường,Thường,\

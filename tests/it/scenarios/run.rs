@@ -64,7 +64,7 @@ pub fn tell_text(text: &str) -> Result<(), String> {
 
 /// Errors that were logged: each is a line of the timeline.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -90,8 +90,10 @@ enum Coming {
     Event(Box<When>),
 }
 
-struct Play {
-    scenario: Scenario,
+pub(super) struct Play {
+    pub(super) scenario: Scenario,
+    /// What `explain` says after each pass, where a test wants it.
+    pub(super) told: Option<super::explain::Told>,
     log: Log,
     /// Days added to the shipped calendar, rules in force.
     days: String,
@@ -101,8 +103,9 @@ struct Play {
 }
 
 impl Play {
-    fn new(scenario: Scenario, log: Log) -> Self {
+    pub(super) fn new(scenario: Scenario, log: Log) -> Self {
         Play {
+            told: None,
             days: scenario.calendar.clone(),
             rules: scenario.rules.clone(),
             scenario,
@@ -112,7 +115,7 @@ impl Play {
         }
     }
 
-    async fn play(mut self) -> (Vec<String>, Vec<String>) {
+    pub(super) async fn play(mut self) -> (Vec<String>, Vec<String>) {
         // In memory where there is such a place: fifty databases with an fsync for each commit are slow on a disk.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -139,6 +142,10 @@ impl Play {
             if engine.is_some() && self.pass(&mut engine, &world).await {
                 engine = None;
             }
+            if let Some(mut told) = self.told.take() {
+                told.note(&world, self.policy(folder.path())).await;
+                self.told = Some(told);
+            }
             let event = coming.front().map(|(at, _)| world.instant(*at));
             let mut next = event.unwrap_or(Timestamp::MAX);
             if engine.is_some() {
@@ -152,6 +159,9 @@ impl Play {
         }
         let record = self.record(&world).await;
         self.promises(&world).await;
+        if let Some(told) = self.told.take() {
+            told.end(&world, self.policy(folder.path())).await;
+        }
         let timeline = world.timeline.lock().unwrap().lines();
         drop(engine);
         (timeline, record)
@@ -297,6 +307,7 @@ impl Play {
             let bare = if row.get("bare") { " [no file]" } else { "" };
             timeline.line(at, &format!("notice {}{late}{bare}", world.rung(row)));
         }
+        let mut listed = HashSet::new();
         for row in &unreachable {
             let code = if world.several { format!("{}/", row.get::<String, _>("code")) } else { String::new() };
             let agency = match row.get::<bool, _>("of_lead") {
@@ -311,6 +322,13 @@ impl Play {
             if self.unreachable.insert(slot.clone()) {
                 timeline.line(at, &format!("unreachable {}{}{} {}", slot.0, slot.1, slot.2, slot.3));
             }
+            listed.insert((slot.0, slot.1, slot.2));
+        }
+        // Off the list, for whatever reason it was on it.
+        let gone: HashSet<_> =
+            self.unreachable.extract_if(|s| !listed.contains(&(s.0.clone(), s.1.clone(), s.2.clone()))).collect();
+        for (code, agency, slot, _) in gone {
+            timeline.line(at, &format!("reachable {code}{agency}{slot}"));
         }
         let logged = std::mem::take(&mut *self.log.0.lock().unwrap());
         for line in String::from_utf8_lossy(&logged).lines() {

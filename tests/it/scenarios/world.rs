@@ -394,6 +394,14 @@ impl World {
             "resume" => Act::Resume,
             "reopen" => Act::Reopen,
             "assign" => Act::Assign { lead: AgencyId(agency().await) },
+            // `agency`: all of them from now on, `STC,PBD`; empty for none.
+            "coordinators" => {
+                let mut agencies = Vec::new();
+                for code in event.agency.as_deref().unwrap_or_default().split(',').filter(|code| !code.is_empty()) {
+                    agencies.push(AgencyId(self.agency(code).await));
+                }
+                Act::SetCoordinators { agencies }
+            }
             "change_handler" => {
                 let person = self.person(event.person.as_deref().unwrap_or_default()).await;
                 Act::SetHandler { person: PersonId(person.expect("`person`")) }
@@ -492,18 +500,21 @@ impl World {
             row.get::<Option<String>, _>(column).and_then(|name| name.strip_prefix("Người ").map(str::to_owned))
         };
         let office = if row.get::<String, _>("assigner_block") == "party" { "vptu" } else { "vpub" };
-        match Audience::from_word(&row.get::<String, _>("audience")).unwrap() {
+        let superior = || match agency.as_str() {
+            "ctmt" => "stc",
+            "vptu" => "vptu",
+            _ => "vpub",
+        };
+        match Audience::from_ledger_word(&row.get::<String, _>("audience")).unwrap() {
             Audience::Handler if row.get::<bool, _>("of_lead") => named("handler_name").unwrap_or_default(),
             Audience::Handler | Audience::AgencyContact => format!("{agency}.contact"),
             Audience::AgencyHead => format!("{agency}.head"),
             Audience::AgencyDeputy => format!("{agency}.deputy"),
             Audience::AgencyBox => format!("{agency}.box"),
             Audience::Monitor => named("monitor_name").unwrap_or_default(),
-            Audience::SuperiorHead => match agency.as_str() {
-                "ctmt" => "stc.head".to_owned(),
-                "vptu" => "vptu.head".to_owned(),
-                _ => "vpub.head".to_owned(),
-            },
+            Audience::SuperiorHead => format!("{}.head", superior()),
+            Audience::BoxOf(owner) if *owner == Audience::SuperiorHead => format!("{}.box", superior()),
+            Audience::BoxOf(_) => format!("{office}.box"),
             Audience::AssignerOffice => format!("{office}.box"),
             Audience::Inspection => "snv.box".to_owned(),
             Audience::Person(id) => id,
