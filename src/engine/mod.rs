@@ -10,6 +10,8 @@ pub mod deliver;
 mod facts;
 pub mod foresee;
 mod gather;
+mod hand_over;
+mod keeper;
 mod notices;
 pub mod policy;
 mod scan;
@@ -85,22 +87,23 @@ pub struct Pass {
     pub took: std::time::Duration,
 }
 
-/// The engine: one for a process.
+/// The engine: one for a process. A clone is the same engine, for work that goes on beside its owner's.
+#[derive(Clone)]
 pub struct Engine {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
-    policy: ArcSwap<Policy>,
-    channels: HashMap<ChannelKind, Arc<dyn Channel>>,
-    rests: Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>,
-    directory: Mutex<Option<Arc<KnownDirectory>>>,
+    policy: Arc<ArcSwap<Policy>>,
+    channels: Arc<HashMap<ChannelKind, Arc<dyn Channel>>>,
+    rests: Arc<Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>>,
+    directory: Arc<Mutex<Option<Arc<KnownDirectory>>>>,
     /// The directory's revision and the day for which the list of the unreachable was last gone through.
-    looked_for: Mutex<Option<(i64, jiff::civil::Date)>>,
+    looked_for: Arc<Mutex<Option<(i64, jiff::civil::Date)>>>,
     observer: Observer,
     /// Unix milliseconds up to which we were awake and working.
-    awake: AtomicI64,
+    awake: Arc<AtomicI64>,
     /// Unix milliseconds of the scan that is under way, or of the last one.
-    began: AtomicI64,
-    marked: AtomicI64,
+    began: Arc<AtomicI64>,
+    marked: Arc<AtomicI64>,
     /// Set when the service is to end: no further claims.
     stopping: tokio_util::sync::CancellationToken,
     /// Called between batches, so that a long pass does not look like a hang.
@@ -126,15 +129,15 @@ impl Engine {
         Engine {
             store,
             clock,
-            policy: ArcSwap::from_pointee(policy),
-            channels,
-            rests: Mutex::default(),
-            directory: Mutex::default(),
-            looked_for: Mutex::default(),
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            channels: Arc::new(channels),
+            rests: Arc::default(),
+            directory: Arc::default(),
+            looked_for: Arc::default(),
             observer,
-            awake: AtomicI64::new(i64::MIN),
-            began: AtomicI64::new(i64::MIN),
-            marked: AtomicI64::new(i64::MIN),
+            awake: Arc::new(AtomicI64::new(i64::MIN)),
+            began: Arc::new(AtomicI64::new(i64::MIN)),
+            marked: Arc::new(AtomicI64::new(i64::MIN)),
             stopping: tokio_util::sync::CancellationToken::new(),
             alive: Arc::new(|| ()),
         }

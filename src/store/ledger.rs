@@ -475,11 +475,18 @@ pub trait OutboxStore: Send + Sync {
     async fn expire(&self, now: Timestamp, messages: &[i64]) -> Result<()>;
     /// Claims pending messages: each is leased under its own token and its attempt is on record before this answers.
     async fn claim(&self, now: Timestamp, lease_until: Timestamp, messages: &[i64]) -> Result<Vec<Claimed>>;
-    /// The gate: compares, and if nothing changed commits bytes, phase and answer together.
-    async fn freeze(&self, now: Timestamp, freezes: Vec<Freeze>) -> Result<Vec<GateAnswer>>;
-    /// Records outcomes in one transaction. An acceptance is recorded by its attempt's own token whatever became of
-    /// the lease.
-    async fn record(&self, now: Timestamp, outcomes: Vec<Recorded>) -> Result<()>;
+    /// One transaction: first outcomes, then the gate for other messages, an answer for each of these in their order.
+    /// An outcome: an acceptance is recorded by its attempt's own token whatever became of the lease. The gate: compares,
+    /// and where nothing changed, bytes, phase and answer are committed together.
+    async fn settle(&self, now: Timestamp, outcomes: Vec<Recorded>, freezes: Vec<Freeze>) -> Result<Vec<GateAnswer>>;
+    /// The gate alone.
+    async fn freeze(&self, now: Timestamp, freezes: Vec<Freeze>) -> Result<Vec<GateAnswer>> {
+        self.settle(now, Vec::new(), freezes).await
+    }
+    /// Outcomes alone.
+    async fn record(&self, now: Timestamp, outcomes: Vec<Recorded>) -> Result<()> {
+        self.settle(now, outcomes, Vec::new()).await.map(|_| ())
+    }
     /// At start: what a crash left leased or handed over.
     async fn rescue(&self, now: Timestamp) -> Result<Rescued>;
     /// Messages not yet accepted, or all in a state.

@@ -2,6 +2,7 @@
 //! machine fails nothing here.
 
 mod child;
+mod delivery;
 mod large;
 mod meter;
 mod office;
@@ -35,11 +36,20 @@ impl World {
 }
 
 fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, delivery::SENDER, config] => return delivery::sender(std::path::Path::new(config)),
+        [_, delivery::SLOW_SINK, port, delay] => {
+            return delivery::slow_sink(port.parse().expect("a port"), delay.parse().expect("milliseconds"));
+        }
+        _ => {}
+    }
     // `cargo bench` hands over `--bench`, and any words the caller typed: only the cases that hold them are run.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     // In this order: the daemon comes last, because it sends what the others look ahead to.
-    let cases: [(&str, Case); 6] = [
+    let cases: [(&str, Case); 7] = [
         ("calendar", calendar),
+        ("delivery", delivery::delivery),
         ("sending", sending::sending),
         ("import", large::import),
         ("plan", large::look_ahead),

@@ -11,7 +11,7 @@ use crate::{
 const TASKS: usize = 2_068;
 const LETTERS: usize = 2_000;
 
-const RULES: &str = r#"
+pub const RULES: &str = r#"
 [defaults]
 at = "00:00"
 via = ["email"]
@@ -41,26 +41,28 @@ pub fn sending(_: &World) -> Vec<Row> {
     let mut rows = vec![measured("Maildir", &Office::new(str::to_owned, |_| RULES.to_owned()))];
     for connections in [1, 5] {
         let sink = SmtpSink::start();
-        let port = format!("port = {}", sink.port());
-        let relay = |settings: &str| {
-            [
-                ("transport = \"maildir\"", "transport = \"smtp\""),
-                ("port = 25\n", &format!("{port}\n")),
-                ("tls = \"starttls\"", "tls = \"none\""),
-                ("max_connections = 5", &format!("max_connections = {connections}")),
-                ("messages_per_minute = 600", "messages_per_minute = 100000"),
-            ]
-            .into_iter()
-            .fold(settings.to_owned(), |text, (from, to)| {
-                assert!(text.contains(from), "the shipped settings have no {from} now");
-                text.replacen(from, to, 1)
-            })
-        };
-        let office = Office::new(relay, |_| RULES.to_owned());
+        let port = sink.port();
+        let office = Office::new(|text| relay(text, port, connections), |_| RULES.to_owned());
         rows.push(measured(&format!("SMTP, {connections} connections"), &office));
         assert_eq!(sink.journal().len(), LETTERS, "letters that arrived");
     }
     rows
+}
+
+/// The shipped settings with a relay on this machine, without its limits.
+pub fn relay(settings: &str, port: u16, connections: u32) -> String {
+    [
+        ("transport = \"maildir\"", "transport = \"smtp\"".to_owned()),
+        ("port = 25\n", format!("port = {port}\n")),
+        ("tls = \"starttls\"", "tls = \"none\"".to_owned()),
+        ("max_connections = 5", format!("max_connections = {connections}")),
+        ("messages_per_minute = 600", "messages_per_minute = 100000".to_owned()),
+    ]
+    .into_iter()
+    .fold(settings.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "the shipped settings have no {from} now");
+        text.replacen(from, &to, 1)
+    })
 }
 
 fn measured(name: &str, office: &Office) -> Row {

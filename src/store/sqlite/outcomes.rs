@@ -1,6 +1,9 @@
 //! What an attempt's outcome does to its message and to what it carries, inside the transaction that records it.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil::Date};
+use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{outbox::fall_back, rows::ids};
@@ -12,26 +15,40 @@ use crate::{
     },
 };
 
-pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded) -> Result<()> {
+/// Records a batch of outcomes: what befell the attempts, then what follows for their messages. Acceptances, by far the
+/// most, are recorded together.
+pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcomes: &[Recorded]) -> Result<()> {
+    if outcomes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.token, o.outcome, o.code, o.reply, o.message])).collect();
+    let rows = Value::from(rows).to_string();
     sqlx::query(
-        "UPDATE attempt SET phase = CASE WHEN $3 = 'released' THEN 'released' ELSE 'answered' END, ended_at = $2, \
-         outcome = $3, code = $4, reply = $5 WHERE token = $1",
+        "UPDATE attempt SET phase = CASE WHEN j.outcome = 'released' THEN 'released' ELSE 'answered' END, ended_at = $2, \
+         outcome = j.outcome, code = j.code, reply = j.reply \
+         FROM (SELECT value->>0 AS token, value->>1 AS outcome, value->>2 AS code, value->>3 AS reply FROM json_each($1)) AS j \
+         WHERE attempt.token = j.token",
     )
-    .bind(&outcome.token)
+    .bind(&rows)
     .bind(now.as_millisecond())
-    .bind(outcome.outcome)
-    .bind(outcome.code)
-    .bind(&outcome.reply)
     .execute(&mut *tx)
     .await?;
-    let (id, token) = (outcome.message, outcome.token.as_str());
-    follow(tx, now, outcome, id, token).await?;
-    drop_secret_bytes(tx, id).await
+    let mut accepted: BTreeMap<Date, Vec<&Recorded>> = BTreeMap::new();
+    for outcome in outcomes {
+        match outcome.next {
+            Next::Sent { day } => accepted.entry(day).or_default().push(outcome),
+            _ => follow(tx, now, outcome, outcome.message, &outcome.token).await?,
+        }
+    }
+    for (day, accepted) in accepted {
+        accept(tx, now, &accepted, day).await?;
+    }
+    drop_secret_bytes(tx, outcomes.iter().map(|outcome| outcome.message)).await
 }
 
 async fn follow(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
     match &outcome.next {
-        Next::Sent { day } => accept(tx, now, id, token, *day).await,
+        Next::Sent { day } => accept(tx, now, &[outcome], *day).await,
         Next::Retry { at, spend } => {
             count(tx, id, token, *spend).await?;
             back_to_pending(tx, now, id, token, *at, false).await
@@ -74,57 +91,61 @@ async fn count(tx: &mut SqliteConnection, id: i64, token: &str, spend: bool) -> 
 
 /// A task that became classified while its open letter was under way: the letter's text goes as soon as it is not
 /// needed for the hand-over any more.
-pub(super) async fn drop_secret_bytes(tx: &mut SqliteConnection, id: i64) -> Result<()> {
+pub(super) async fn drop_secret_bytes(tx: &mut SqliteConnection, messages: impl Iterator<Item = i64>) -> Result<()> {
     sqlx::query(
-        "UPDATE message SET bytes = x'' WHERE id = $1 AND classified = 0 AND length(bytes) > 0 \
-         AND state IN ('sent', 'dead', 'unknown', 'suppressed') AND EXISTS \
-         (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task WHERE r.message = message.id AND t.secrecy <> 'open')",
+        "UPDATE message SET bytes = x'' WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = j.value \
+         JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open') AND classified = 0 AND length(bytes) > 0 \
+         AND state IN ('sent', 'dead', 'unknown', 'suppressed')",
     )
-    .bind(id)
+    .bind(ids(messages))
     .execute(tx)
     .await?;
     Ok(())
 }
 
 /// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
-async fn accept(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, day: Date) -> Result<()> {
-    let was = sqlx::query(
-        "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $3 \
-         WHERE id = $1 AND state <> 'sent' AND bytes IS NOT NULL AND EXISTS (SELECT 1 FROM attempt WHERE token = $2 AND message = $1)",
+async fn accept(tx: &mut SqliteConnection, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<()> {
+    let rows: Vec<_> = accepted.iter().map(|outcome| json!([outcome.message, outcome.token])).collect();
+    let was: Vec<i64> = sqlx::query_scalar(
+        "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $2 \
+         FROM (SELECT value->>0 AS id, value->>1 AS token FROM json_each($1)) AS j \
+         WHERE message.id = j.id AND message.state <> 'sent' AND message.bytes IS NOT NULL \
+         AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) RETURNING id",
     )
-    .bind(id)
-    .bind(token)
+    .bind(Value::from(rows).to_string())
     .bind(now.as_millisecond())
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    if was.rows_affected() == 0 {
+    if was.is_empty() {
         return Ok(());
     }
+    let was = ids(was);
     // Whatever was decided about them while the answer was out: what the accepted bytes carried did leave. One that is
     // in a newer message by now belongs to that.
     sqlx::query(
         "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2 \
-         WHERE message = $1 AND state IN ('in_message', 'unknown', 'dead', 'planned')",
+         WHERE message IN (SELECT value FROM json_each($1)) AND state IN ('in_message', 'unknown', 'dead', 'planned')",
     )
-    .bind(id)
+    .bind(&was)
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
     // Who refused before takes mail again.
     sqlx::query(
-        "DELETE FROM unreachable WHERE why = 'refused' \
-         AND (agency, audience, channel) IN (SELECT agency, audience, channel FROM reminder WHERE message = $1) \
-         AND (audience NOT IN ('handler', 'monitor', 'assigner_office') \
-           OR task IN (SELECT task FROM reminder WHERE message = $1))",
+        "DELETE FROM unreachable WHERE why = 'refused' AND EXISTS (SELECT 1 FROM reminder r \
+         WHERE r.message IN (SELECT value FROM json_each($1)) AND r.agency = unreachable.agency \
+         AND r.audience = unreachable.audience AND r.channel = unreachable.channel \
+         AND (r.audience NOT IN ('handler', 'monitor', 'assigner_office') OR r.task = unreachable.task))",
     )
-    .bind(id)
+    .bind(&was)
     .execute(&mut *tx)
     .await?;
     sqlx::query(
-        "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, 1 FROM message WHERE id = $1 \
-         ON CONFLICT(address, channel, day) DO UPDATE SET n = n + 1",
+        "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, count(*) FROM message \
+         WHERE id IN (SELECT value FROM json_each($1)) GROUP BY address, channel \
+         ON CONFLICT(address, channel, day) DO UPDATE SET n = n + excluded.n",
     )
-    .bind(id)
+    .bind(&was)
     .bind(day.to_string())
     .execute(tx)
     .await?;

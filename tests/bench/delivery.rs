@@ -1,0 +1,184 @@
+//! Delivery alone: ten thousand reminders already planned and in messages of their own, then composed, passed through the
+//! gate, handed over and recorded. Planning and bundling are done before the measure begins; the sender is a process of
+//! its own, so that its CPU time and memory are nobody else's.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use dondoc::{
+    channel::{Channel, smtp::SmtpChannel},
+    clock::Clock,
+    config::{load::load_all, settings::EmailTransport},
+    engine::Engine,
+    planning::rules::ChannelKind,
+    store::sqlite::SqliteStore,
+};
+
+use crate::{
+    World,
+    meter::{Row, cpu_time, peak_mb_of},
+    office::{Office, Tasks},
+    sending::{RULES, relay},
+};
+
+/// The word by which this program runs as the sender of a folder.
+pub const SENDER: &str = "--sender-of";
+
+/// One in thirty of the generated tasks has no deadline.
+const TASKS: usize = 10_344;
+const LETTERS: usize = 10_000;
+
+/// Over one, five and twenty connections, to Postfix's `smtp-sink`.
+pub fn delivery(_: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (connections, delay) in [(1, 0), (5, 0), (20, 0), (5, 50), (20, 50)] {
+        let tasks = if delay == 0 { TASKS } else { TASKS / 4 };
+        let (sink, port) = start_sink(delay);
+        let office = Office::new(|text| relay(text, port, connections), |_| RULES.to_owned());
+        let file = office.path("tasks.csv");
+        Tasks { count: tasks, due: (0, 5) }.write_csv(&file);
+        office.ok(&["import", "tasks", &file.display().to_string(), "--yes"]);
+        let answer = Command::new(std::env::current_exe().expect("this program"))
+            .args([SENDER, &office.path("dondoc.toml").display().to_string()])
+            .current_dir(office.path(""))
+            .env("RUST_LOG", "error")
+            .output()
+            .expect("the sender");
+        stop(sink);
+        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+        let told: Vec<f64> = String::from_utf8_lossy(&answer.stdout)
+            .split_whitespace()
+            .map(|word| word.parse().expect("a figure"))
+            .collect();
+        let [sent, wall, cpu, peak, bytes] = told[..] else { panic!("five figures") };
+        assert!(delay > 0 || sent as usize >= LETTERS - LETTERS / 30, "{sent} letters");
+        let most = if delay == 0 {
+            String::new()
+        } else {
+            format!(
+                ", {:.1} % of connections / delay",
+                sent / wall / (connections as f64 / (delay as f64 / 1e3)) * 100.0
+            )
+        };
+        rows.push(Row {
+            what: format!("deliver {sent} letters over {connections} connections, {delay} ms each"),
+            figure: format!("{:.0}/s, {:.3} ms CPU each{most}", sent / wall, cpu * 1e3 / sent),
+            how: format!("{wall:.2} s, {cpu:.2} s CPU, VmHWM {peak:.0} MB, {bytes:.0} bytes a letter"),
+        });
+    }
+    rows
+}
+
+/// `smtp-sink` on a free port; `delay` in milliseconds after each message.
+fn start_sink(delay: u32) -> (Child, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+    let mut command = Command::new("/usr/sbin/smtp-sink");
+    // `-w` delays by whole seconds only: a delay is made by a sink of our own.
+    if delay > 0 {
+        command = Command::new(std::env::current_exe().expect("this program"));
+        command.args([SLOW_SINK, &port.to_string(), &delay.to_string()]);
+    } else {
+        // As root it insists on becoming somebody else.
+        command.args(["-u", "nobody", &format!("127.0.0.1:{port}"), "1000"]);
+    }
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("smtp-sink (package postfix)");
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(child.try_wait().expect("looked at").is_none(), "the sink does not run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (child, port)
+}
+
+#[expect(clippy::let_underscore_must_use, reason = "it may have ended by itself")]
+fn stop(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The word by which this program is a sink that takes its time.
+pub const SLOW_SINK: &str = "--slow-sink";
+
+/// A mail server that answers at once, save the final dot: that after a delay.
+pub fn slow_sink(port: u16, delay: u64) {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("its port");
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("no delay");
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut read = BufReader::with_capacity(64 * 1024, read);
+                let mut line = Vec::new();
+                let mut data = false;
+                write.write_all(b"220 slow ESMTP\r\n").await?;
+                loop {
+                    line.clear();
+                    if read.read_until(b'\n', &mut line).await? == 0 {
+                        return Ok::<(), std::io::Error>(());
+                    }
+                    let answer: &[u8] = match (&line[..], data) {
+                        (b".\r\n", true) => {
+                            data = false;
+                            tokio::time::sleep(Duration::from_millis(delay)).await;
+                            b"250 taken\r\n"
+                        }
+                        (_, true) => continue,
+                        (line, _) if line.starts_with(b"DATA") => {
+                            data = true;
+                            b"354 go\r\n"
+                        }
+                        (line, _) if line.starts_with(b"QUIT") => b"221 bye\r\n",
+                        _ => b"250 ok\r\n",
+                    };
+                    write.write_all(answer).await?;
+                }
+            });
+        }
+    });
+}
+
+/// Plans, then measures what it takes to send everything: prints letters, seconds, CPU seconds, peak MB, bytes a letter.
+#[expect(clippy::print_stdout, reason = "its answer to the process that started it")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
+pub fn sender(config: &Path) {
+    dondoc::cli::run::one_heap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (office, _) = load_all(config, []).expect("the office's settings");
+        let policy = dondoc::cli::context::policy_of(office).expect("the office's policy");
+        let store = Arc::new(SqliteStore::open(&policy.settings.store_url).await.expect("the office's database"));
+        let EmailTransport::Smtp(relay) = &policy.settings.email.transport else { panic!("a relay") };
+        // The configured rate is lifted for the measure.
+        let relay = dondoc::config::settings::Smtp { messages_per_minute: 0, ..relay.clone() };
+        let channel = SmtpChannel::new(&relay, "dondoc@office.example", Default::default()).expect("a channel");
+        let channels: HashMap<ChannelKind, Arc<dyn Channel>> =
+            HashMap::from([(ChannelKind::Email, Arc::new(channel) as Arc<dyn Channel>)]);
+        let engine = Engine::new(store.clone(), Clock::System, policy, channels, Arc::new(|_| ()));
+        engine.start().await.expect("started");
+        engine.scan_pass().await.expect("planned");
+        dondoc::engine::serve::give_back();
+        // What planning took at most is another measure's.
+        std::fs::write("/proc/self/clear_refs", "5").expect("the peak set back");
+        let (begun, cpu) = (Instant::now(), cpu_time());
+        let round = engine.deliver_on(ChannelKind::Email).await.expect("delivered");
+        let (wall, cpu) = (begun.elapsed(), cpu_time() - cpu);
+        let peak = peak_mb_of(std::process::id()).unwrap_or(0.0);
+        let bytes = dondoc::store::ledger::OutboxStore::message_bytes(&*store, 1).await.expect("read");
+        println!(
+            "{} {} {} {} {}",
+            round.sent,
+            wall.as_secs_f64(),
+            cpu.as_secs_f64(),
+            peak,
+            bytes.map_or(0, |bytes| bytes.len())
+        );
+        store.close().await;
+    });
+}
