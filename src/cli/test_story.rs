@@ -3,14 +3,11 @@
 //!
 //! It only tells; what happens is decided by the planner alone.
 
-use jiff::{
-    ToSpan,
-    civil::{Date, Weekday},
-};
+use jiff::{ToSpan, civil::Date};
 
 use super::explain::because;
 use crate::{
-    config::{effective::line_of, load::OfficeFiles, rule_test::RuleTest},
+    config::{calendar_words, effective::line_of, load::OfficeFiles, rule_test::RuleTest},
     planning::{
         calendar::WorkCalendar,
         plan::{Ladder, Occurrence, ladder},
@@ -239,13 +236,5 @@ fn moment(calendar: &WorkCalendar, at: jiff::Timestamp) -> String {
 }
 
 fn weekday(day: Date) -> &'static str {
-    match day.weekday() {
-        Weekday::Monday => "thứ Hai",
-        Weekday::Tuesday => "thứ Ba",
-        Weekday::Wednesday => "thứ Tư",
-        Weekday::Thursday => "thứ Năm",
-        Weekday::Friday => "thứ Sáu",
-        Weekday::Saturday => "thứ Bảy",
-        Weekday::Sunday => "Chủ nhật",
-    }
+    calendar_words::weekday_name(day.weekday())
 }

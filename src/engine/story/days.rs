@@ -2,10 +2,11 @@
 
 use jiff::{
     Timestamp, ToSpan,
-    civil::{Date, DateTime, Weekday},
+    civil::{Date, DateTime},
 };
 
 use crate::{
+    config::calendar_words,
     message::words,
     planning::{
         calendar::{DayKind, View, WorkCalendar},
@@ -15,15 +16,7 @@ use crate::{
 
 /// `thứ Hai` … `Chủ nhật`
 pub(crate) fn weekday(day: Date) -> &'static str {
-    match day.weekday() {
-        Weekday::Monday => "thứ Hai",
-        Weekday::Tuesday => "thứ Ba",
-        Weekday::Wednesday => "thứ Tư",
-        Weekday::Thursday => "thứ Năm",
-        Weekday::Friday => "thứ Sáu",
-        Weekday::Saturday => "thứ Bảy",
-        Weekday::Sunday => "Chủ nhật",
-    }
+    calendar_words::weekday_name(day.weekday())
 }
 
 /// `thứ Tư 25/11/2026`
