@@ -1,20 +1,38 @@
 //! The embedded default: SQLite in WAL mode, `synchronous=FULL`, one writer, a few readers.
+//!
+//! The statements stand in `store/sql`, in the words both databases understand, and are compiled once for each: there
+//! they see this module's [`Conn`], [`DbRow`] and so on as `super::`.
 
+#[path = "../sql/acts.rs"]
 mod acts;
+#[path = "../sql/acts_duties.rs"]
 mod acts_duties;
 #[cfg(test)]
 mod indexes;
+#[path = "../sql/intake.rs"]
 mod intake;
+#[path = "../sql/intake_directory.rs"]
 mod intake_directory;
+#[path = "../sql/intake_stored.rs"]
 mod intake_stored;
+#[path = "../sql/ledger_silence.rs"]
 pub(crate) mod ledger_silence;
+#[path = "../sql/outbox.rs"]
 mod outbox;
+#[path = "../sql/outcomes.rs"]
 mod outcomes;
+#[path = "../sql/planning.rs"]
 mod planning;
+#[path = "../sql/policy.rs"]
 mod policy;
+mod read_only;
+#[path = "../sql/reading.rs"]
 mod reading;
+#[path = "../sql/reading_story.rs"]
 mod reading_story;
+#[path = "../sql/register.rs"]
 pub(crate) mod register;
+#[path = "../sql/rows.rs"]
 mod rows;
 
 use std::{path::Path, str::FromStr, time::Duration};
@@ -29,6 +47,14 @@ use super::{Result, StoreError};
 
 /// Versions before this one can corrupt a WAL when it is reset (SQLite's release notes for 3.51.3).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// What the shared statements of `store/sql` are compiled against.
+type Db = Sqlite;
+type Conn = sqlx::SqliteConnection;
+type DbRow = sqlx::sqlite::SqliteRow;
+type Pool = SqlitePool;
+type Tx = Transaction<'static, Sqlite>;
+use SqliteStore as Database;
 
 /// A SQLite database of ours.
 #[derive(Debug, Clone)]

@@ -1,8 +1,9 @@
 //! Reading what became of a task's reminders and notices, for those who ask why.
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row;
 
 use super::{
+    Conn, DbRow,
     planning::reminder_key,
     rows::{instant, instant_opt, word},
 };
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-pub(super) async fn story(tx: &mut SqliteConnection, task: TaskId) -> Result<Vec<StoryRow>> {
+pub(super) async fn story(tx: &mut Conn, task: TaskId) -> Result<Vec<StoryRow>> {
     let attempts = attempts(tx, task).await?;
     let rows = sqlx::query(
         "SELECT r.*, coalesce(m.address, '') AS address, coalesce(m.recipient, '') AS recipient, \
@@ -64,7 +65,7 @@ pub(super) async fn story(tx: &mut SqliteConnection, task: TaskId) -> Result<Vec
 }
 
 /// Attempts at every message that carries a reminder of the task, or that such a message names as an earlier one.
-async fn attempts(tx: &mut SqliteConnection, task: TaskId) -> Result<Vec<AttemptRow>> {
+async fn attempts(tx: &mut Conn, task: TaskId) -> Result<Vec<AttemptRow>> {
     let rows = sqlx::query(
         "SELECT a.*, m.address, m.recipient FROM attempt a JOIN message m ON m.id = a.message WHERE a.message IN (SELECT r.message FROM reminder r WHERE r.task = $1 \
          UNION SELECT m.earlier FROM reminder r JOIN message m ON m.id = r.message WHERE r.task = $1) \
@@ -89,7 +90,7 @@ async fn attempts(tx: &mut SqliteConnection, task: TaskId) -> Result<Vec<Attempt
         .collect()
 }
 
-pub(super) async fn notices_of(tx: &mut SqliteConnection, task: TaskId) -> Result<Vec<TaskNotice>> {
+pub(super) async fn notices_of(tx: &mut Conn, task: TaskId) -> Result<Vec<TaskNotice>> {
     let rows = sqlx::query(
         "SELECT n.*, w.at AS withdrawn_at FROM notice n LEFT JOIN register w ON w.seq = n.withdrawn_seq \
          WHERE n.task = $1 ORDER BY n.id",
@@ -100,7 +101,7 @@ pub(super) async fn notices_of(tx: &mut SqliteConnection, task: TaskId) -> Resul
     rows.iter().map(task_notice).collect()
 }
 
-fn task_notice(row: &SqliteRow) -> Result<TaskNotice> {
+fn task_notice(row: &DbRow) -> Result<TaskNotice> {
     Ok(TaskNotice {
         year: row.try_get("year")?,
         number: row.try_get("number")?,
@@ -118,7 +119,7 @@ fn task_notice(row: &SqliteRow) -> Result<TaskNotice> {
     })
 }
 
-pub(super) async fn carried_by(tx: &mut SqliteConnection, message: &str) -> Result<Option<CarriedRow>> {
+pub(super) async fn carried_by(tx: &mut Conn, message: &str) -> Result<Option<CarriedRow>> {
     // Composed anew, a message has another Message-ID; whoever holds the earlier mail asks by the earlier one.
     let found = sqlx::query(
         "SELECT m.* FROM message m WHERE m.id = $1 OR m.message_id = $2 \

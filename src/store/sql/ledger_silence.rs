@@ -6,8 +6,8 @@
 //! must still find its reminders to record them as sent.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
+use super::Conn;
 use crate::store::Result;
 
 /// How much fell silent.
@@ -30,7 +30,7 @@ const WAITS: &str = "(state = 'planned' OR (state = 'in_message' AND EXISTS (SEL
 
 /// Every waiting reminder of a task becomes suppressed (`completed`, `paused`, `withdrawn`, `classified` …), and with
 /// them the pending messages that have no other.
-pub(crate) async fn silence(conn: &mut SqliteConnection, task: i64, now: Timestamp, reason: &str) -> Result<Silenced> {
+pub(crate) async fn silence(conn: &mut Conn, task: i64, now: Timestamp, reason: &str) -> Result<Silenced> {
     let sql =
         format!("UPDATE reminder SET state = 'suppressed', reason = $1, changed_at = $2 WHERE task = $3 AND {WAITS}");
     let reminders = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -56,12 +56,7 @@ pub(crate) struct Earlier {
 
 /// The waiting reminders of earlier armings become superseded (`deadline_moved`, `reopened`, `reassigned`), and pending
 /// messages that have no other reminder become suppressed.
-pub(crate) async fn supersede(
-    conn: &mut SqliteConnection,
-    which: Earlier,
-    now: Timestamp,
-    reason: &str,
-) -> Result<Silenced> {
+pub(crate) async fn supersede(conn: &mut Conn, which: Earlier, now: Timestamp, reason: &str) -> Result<Silenced> {
     let sql = format!(
         "UPDATE reminder SET state = 'superseded', reason = $1, changed_at = $2
          WHERE task = $3 AND clock = $4 AND agency = $5 AND arming < $6 AND {WAITS}"
@@ -80,7 +75,7 @@ pub(crate) async fn supersede(
     Ok(Silenced { reminders, messages })
 }
 
-async fn drop_empty_messages(conn: &mut SqliteConnection, task: i64, now: Timestamp, reason: &str) -> Result<u64> {
+async fn drop_empty_messages(conn: &mut Conn, task: i64, now: Timestamp, reason: &str) -> Result<u64> {
     Ok(sqlx::query(
         "UPDATE message SET state = 'suppressed', reason = $1, changed_at = $2
          WHERE state = 'pending' AND bytes IS NULL

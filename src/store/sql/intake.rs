@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row};
 
 use super::{
-    SqliteStore, intake_directory,
+    Conn, Database, Db, intake_directory,
     intake_stored::Found,
     ledger_silence::{Earlier, silence, supersede},
 };
@@ -31,7 +31,7 @@ const HARMLESS_EVENTS: &str =
      'handler','monitor','assigned_on','original_due','last_update','extensions','imported_urgings'";
 
 #[async_trait]
-impl IntakeStore for SqliteStore {
+impl IntakeStore for Database {
     async fn hmac_key(&self) -> Result<[u8; 32]> {
         const READ: &str = "SELECT value FROM meta WHERE key = 'hmac_key'";
         let mut text: Option<String> = sqlx::query_scalar(READ).fetch_optional(self.reading()).await?;
@@ -130,7 +130,7 @@ pub(super) fn json(texts: &[&str]) -> String {
 type DocumentKey = (String, String, i16);
 
 struct Writer<'a> {
-    conn: &'a mut SqliteConnection,
+    conn: &'a mut Conn,
     now: Timestamp,
     by_whom: &'a str,
     documents: HashMap<DocumentKey, i64>,
@@ -186,7 +186,7 @@ impl Writer<'_> {
             for change in chunk {
                 documents.push(self.document_of(change).await?);
             }
-            let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO task ({TASK_COLUMNS}, id) "));
+            let mut query = QueryBuilder::<Db>::new(format!("INSERT INTO task ({TASK_COLUMNS}, id) "));
             query.push_values(chunk.iter().zip(&documents).zip(first..), |mut row, ((change, document), id)| {
                 bind_columns(&mut row, &change.columns, *document);
                 row.push_bind(id);
@@ -225,7 +225,7 @@ impl Writer<'_> {
         .bind(id.0)
         .fetch_one(&mut *self.conn)
         .await?;
-        let mut query = QueryBuilder::<Sqlite>::new(format!("UPDATE task SET ({TASK_COLUMNS}, state_count) = ("));
+        let mut query = QueryBuilder::<Db>::new(format!("UPDATE task SET ({TASK_COLUMNS}, state_count) = ("));
         {
             let mut row = query.separated(", ");
             bind_columns(&mut row, &change.columns, document);
@@ -273,7 +273,7 @@ impl Writer<'_> {
         let rows: Vec<(i64, i64)> =
             changes.iter().flat_map(|(id, change)| change.coordinators.iter().map(|agency| (*id, agency.0))).collect();
         for chunk in rows.chunks(ROWS_PER_INSERT * 10) {
-            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO task_coordinator (task, agency) ");
+            let mut query = QueryBuilder::<Db>::new("INSERT INTO task_coordinator (task, agency) ");
             query.push_values(chunk, |mut row, (task, agency)| {
                 row.push_bind(*task).push_bind(*agency);
             });
@@ -286,7 +286,7 @@ impl Writer<'_> {
         let rows: Vec<(i64, &ObligationRow)> =
             changes.iter().flat_map(|(id, change)| change.obligations.iter().map(|one| (*id, one))).collect();
         for chunk in rows.chunks(ROWS_PER_INSERT * 5) {
-            let mut query = QueryBuilder::<Sqlite>::new(
+            let mut query = QueryBuilder::<Db>::new(
                 "INSERT INTO obligation (task, clock, agency, role, due_date, due_time, arming, armed_at, armed_by,
                    overdue_from, ended_at) ",
             );
@@ -322,7 +322,7 @@ impl Writer<'_> {
         let rows: Vec<_> =
             changes.iter().flat_map(|(id, change)| change.events.iter().map(|event| (*id, event))).collect();
         for chunk in rows.chunks(ROWS_PER_INSERT * 5) {
-            let mut query = QueryBuilder::<Sqlite>::new(
+            let mut query = QueryBuilder::<Db>::new(
                 "INSERT INTO task_event (task, what, old, new, effective_on, learnt_at, by_whom) ",
             );
             query.push_values(chunk, |mut row, (task, event)| {
@@ -395,7 +395,7 @@ const TASK_COLUMNS: &str = "code, document, work, field, priority, assigner, ass
     fingerprint, row_digest, known_at, next_look_at";
 
 fn bind_columns(
-    row: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>,
+    row: &mut sqlx::query_builder::Separated<'_, Db, &'static str>,
     task: &TaskColumns,
     document: Option<i64>,
 ) {

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore,
+    Conn, Database, DbRow,
     outcomes::{back_to_pending, die, lose, record, withdraw_fallbacks},
     planning::reminder_key,
     rows::{date, ids, instant, instant_opt, word},
@@ -47,7 +47,7 @@ pub(super) const PENDING: &str = "\
     WHERE state = 'pending' AND channel = $1 AND not_before <= $2 ORDER BY not_before, id LIMIT $3";
 
 #[async_trait]
-impl OutboxStore for SqliteStore {
+impl OutboxStore for Database {
     async fn ready_reminders(&self, now: Timestamp) -> Result<Vec<ReadyRow>> {
         // Row by row: a driver's row is some ten times what is kept of it, and after a large import there are many.
         let mut rows = sqlx::query(READY).bind(now.as_millisecond()).fetch(self.reading());
@@ -376,7 +376,7 @@ impl OutboxStore for SqliteStore {
     }
 }
 
-async fn make(tx: &mut SqliteConnection, now: Timestamp, message: &NewMessage) -> Result<()> {
+async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) -> Result<()> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO message(channel, address, person, recipient, classified, hours, state, not_before, expires_at, earlier, \
          created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10) RETURNING id",
@@ -409,7 +409,7 @@ async fn make(tx: &mut SqliteConnection, now: Timestamp, message: &NewMessage) -
     Ok(())
 }
 
-async fn set_aside(tx: &mut SqliteConnection, now: Timestamp, aside: &Aside) -> Result<()> {
+async fn set_aside(tx: &mut Conn, now: Timestamp, aside: &Aside) -> Result<()> {
     let end =
         "UPDATE reminder SET state = 'suppressed', reason = $2, changed_at = $3 WHERE id = $1 AND state = 'planned'";
     let list = "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
@@ -442,7 +442,7 @@ async fn set_aside(tx: &mut SqliteConnection, now: Timestamp, aside: &Aside) -> 
 
 /// The same reminder on another channel or to another audience, under its own key.
 pub(super) async fn fall_back(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     now: Timestamp,
     reminder: ReminderId,
     audience: &str,
@@ -466,7 +466,7 @@ pub(super) async fn fall_back(
     Ok(())
 }
 
-fn claimed(row: &SqliteRow) -> Result<Claimed> {
+fn claimed(row: &DbRow) -> Result<Claimed> {
     let bytes: Option<Vec<u8>> = row.try_get("bytes")?;
     let message_id: Option<String> = row.try_get("message_id")?;
     Ok(Claimed {
@@ -489,10 +489,7 @@ fn claimed(row: &SqliteRow) -> Result<Claimed> {
 }
 
 /// What gates compare, by message.
-async fn gate_rows(
-    tx: &mut SqliteConnection,
-    messages: impl Iterator<Item = i64>,
-) -> Result<HashMap<i64, Vec<GateRow>>> {
+async fn gate_rows(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<HashMap<i64, Vec<GateRow>>> {
     let rows = sqlx::query(
         "SELECT r.message, r.id, r.task, r.state AS reminder_state, r.rule, r.step, r.arming AS reminder_arming, \
          t.state AS task_state, t.held <> '' AS held, t.secrecy, t.handler, t.monitor, \
@@ -528,7 +525,7 @@ async fn gate_rows(
 
 /// The gate of a batch. What one statement does for all of them would otherwise be done message by message, at ten
 /// times the cost: the bytes travel as one blob, of which each message takes its part.
-async fn pass_gate(tx: &mut SqliteConnection, now: Timestamp, freezes: &[Freeze]) -> Result<Vec<GateAnswer>> {
+async fn pass_gate(tx: &mut Conn, now: Timestamp, freezes: &[Freeze]) -> Result<Vec<GateAnswer>> {
     let revision = revision(tx).await?;
     let mut by_message = gate_rows(tx, freezes.iter().map(|freeze| freeze.message)).await?;
     let mut bytes = Vec::with_capacity(freezes.iter().map(|freeze| freeze.bytes.len()).sum());
@@ -584,7 +581,7 @@ async fn pass_gate(tx: &mut SqliteConnection, now: Timestamp, freezes: &[Freeze]
 }
 
 /// Rises with each change of the directory.
-pub(super) async fn revision(tx: &mut SqliteConnection) -> Result<i64> {
+pub(super) async fn revision(tx: &mut Conn) -> Result<i64> {
     Ok(sqlx::query_scalar("SELECT coalesce((SELECT value FROM mark WHERE name = 'directory_revision'), 0)")
         .fetch_one(tx)
         .await?)

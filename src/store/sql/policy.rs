@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
-use super::{SqliteStore, rows::instant};
+use super::{Database, DbRow, rows::instant};
 use crate::store::{
     Result,
     policy::{AcceptedPolicy, PolicyStore},
@@ -19,7 +19,7 @@ pub(super) const AT: &str = "\
 pub(super) const IN_FORCE: &str = "SELECT accepted_at, digest, rules, calendar FROM policy ORDER BY id DESC LIMIT 1";
 
 #[async_trait]
-impl PolicyStore for SqliteStore {
+impl PolicyStore for Database {
     async fn accept_policy(&self, policy: &AcceptedPolicy) -> Result<bool> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
@@ -46,7 +46,7 @@ impl PolicyStore for SqliteStore {
     }
 }
 
-fn accepted(row: &SqliteRow) -> Result<AcceptedPolicy> {
+fn accepted(row: &DbRow) -> Result<AcceptedPolicy> {
     Ok(AcceptedPolicy {
         accepted_at: instant(row, "accepted_at")?,
         digest: row.try_get("digest")?,

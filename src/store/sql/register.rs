@@ -1,15 +1,10 @@
-//! The register in SQLite: appended inside a write transaction (which is the lock on the head), read from snapshots.
-
-use std::{path::Path, time::Duration};
+//! The register: appended inside a write transaction (which is the lock on the head), read from snapshots.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{
-    AssertSqlSafe, Row, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
-};
+use sqlx::{AssertSqlSafe, Row};
 
-use super::SqliteStore;
+use super::{Conn, Database, DbRow};
 use crate::{
     clock::millis,
     store::{
@@ -27,48 +22,9 @@ const PAGE: i64 = 256;
 const NOTICE: &str = "n.id, n.year, n.number, n.task, n.clock, n.arming, n.agency, n.rule, n.step, n.occurrence, \
                       n.due_at, n.filed_at, n.facts, n.facts_hash, n.seq, n.withdrawn_seq";
 
-impl SqliteStore {
-    /// Opens a database for reading only, e.g. a copy an inspector was given: nothing in its folder is written or
-    /// migrated, and every write through it fails.
-    pub async fn open_read_only(path: &Path) -> Result<Self> {
-        let refuse = |why: String| StoreError::Refused(format!("cannot read the database {}: {why}", path.display()));
-        if !path.is_file() {
-            return Err(refuse("there is no such file".into()));
-        }
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        // Without a write-ahead log nobody has it open; then it is read without locks and without side files, so that
-        // it may lie on a read-only medium. With one, the log holds entries that must be read too.
-        let unused = std::fs::metadata(&log).map_or(true, |log| log.len() == 0);
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .read_only(true)
-            .immutable(unused)
-            .busy_timeout(Duration::from_secs(10))
-            .pragma("query_only", "on");
-        let readers = SqlitePoolOptions::new().max_connections(2).connect_with(options).await.map_err(|error| {
-            refuse(format!("{error}; if it has a file ending in -wal beside it, copy both to a folder you may write"))
-        })?;
-        let known: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('register', 'register_head', 'notice')",
-        )
-        .fetch_one(&readers)
-        .await
-        .map_err(|error| refuse(error.to_string()))?;
-        if known != 3 {
-            return Err(refuse("it has no register; is it a database of this program?".into()));
-        }
-        Ok(Self { writer: readers.clone(), readers })
-    }
-}
-
 /// Files notices inside the caller's write transaction, as one block of entries. A notice that stands already under
 /// its key is answered as it is and allocates neither number nor seq. Nothing remains if the caller rolls back.
-pub(crate) async fn file_notices(
-    tx: &mut SqliteConnection,
-    filings: &[NewNotice],
-    now: Timestamp,
-) -> Result<Vec<Filed>> {
+pub(crate) async fn file_notices(tx: &mut Conn, filings: &[NewNotice], now: Timestamp) -> Result<Vec<Filed>> {
     let mut filed = Vec::with_capacity(filings.len());
     if filings.is_empty() {
         return Ok(filed);
@@ -143,7 +99,7 @@ pub(crate) async fn file_notices(
     Ok(filed)
 }
 
-async fn keep_number(tx: &mut SqliteConnection, year: i16, last: i64) -> Result<()> {
+async fn keep_number(tx: &mut Conn, year: i16, last: i64) -> Result<()> {
     sqlx::query("INSERT INTO notice_number (year, last) VALUES ($1, $2) ON CONFLICT (year) DO UPDATE SET last = $2")
         .bind(year)
         .bind(last)
@@ -152,7 +108,7 @@ async fn keep_number(tx: &mut SqliteConnection, year: i16, last: i64) -> Result<
     Ok(())
 }
 
-async fn insert_files(tx: &mut SqliteConnection, notice: i64, files: &[(FileKind, String)]) -> Result<()> {
+async fn insert_files(tx: &mut Conn, notice: i64, files: &[(FileKind, String)]) -> Result<()> {
     for (kind, path) in files {
         sqlx::query("INSERT INTO file_export (notice, kind, path) VALUES ($1, $2, $3)")
             .bind(notice)
@@ -173,7 +129,7 @@ struct Chain {
 
 impl Chain {
     /// Reads the head. The caller's transaction began IMMEDIATE, so nobody else can append until it ends.
-    async fn lock(tx: &mut SqliteConnection) -> Result<Self> {
+    async fn lock(tx: &mut Conn) -> Result<Self> {
         let head = head(tx).await?;
         let mut hash = [0; 32];
         hex::decode_to_slice(&head.hash, &mut hash).map_err(|_| StoreError::Damaged {
@@ -187,7 +143,7 @@ impl Chain {
         EntryPlace { seq: self.seq + 1, prev: self.hash, at }
     }
 
-    async fn append(&mut self, tx: &mut SqliteConnection, place: &EntryPlace, entry: &SealedEntry) -> Result<i64> {
+    async fn append(&mut self, tx: &mut Conn, place: &EntryPlace, entry: &SealedEntry) -> Result<i64> {
         sqlx::query(
             "INSERT INTO register (seq, kind, at, format, prev, fields, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -213,7 +169,7 @@ impl Chain {
         Ok(place.seq)
     }
 
-    async fn keep(&self, tx: &mut SqliteConnection) -> Result<()> {
+    async fn keep(&self, tx: &mut Conn) -> Result<()> {
         if self.seq == self.start {
             return Ok(());
         }
@@ -230,14 +186,14 @@ impl Chain {
     }
 }
 
-async fn head(db: &mut SqliteConnection) -> Result<RegisterHead> {
+async fn head(db: &mut Conn) -> Result<RegisterHead> {
     let row = sqlx::query("SELECT seq, hash FROM register_head WHERE one = 1").fetch_optional(db).await?;
     let row =
         row.ok_or_else(|| StoreError::Damaged { table: "register_head", what: "the head row is missing".into() })?;
     Ok(RegisterHead { seq: row.try_get(0)?, hash: row.try_get(1)? })
 }
 
-fn register_row(row: &SqliteRow) -> sqlx::Result<RegisterRow> {
+fn register_row(row: &DbRow) -> sqlx::Result<RegisterRow> {
     Ok(RegisterRow {
         seq: row.try_get(0)?,
         kind: row.try_get(1)?,
@@ -250,7 +206,7 @@ fn register_row(row: &SqliteRow) -> sqlx::Result<RegisterRow> {
     })
 }
 
-fn notice_row(row: &SqliteRow) -> sqlx::Result<NoticeRow> {
+fn notice_row(row: &DbRow) -> sqlx::Result<NoticeRow> {
     Ok(NoticeRow {
         id: row.try_get(0)?,
         year: row.try_get(1)?,
@@ -271,7 +227,7 @@ fn notice_row(row: &SqliteRow) -> sqlx::Result<NoticeRow> {
     })
 }
 
-fn file_row(row: &SqliteRow) -> Result<FileRow> {
+fn file_row(row: &DbRow) -> Result<FileRow> {
     let kind: String = row.try_get(1)?;
     Ok(FileRow {
         notice: row.try_get(0)?,
@@ -283,7 +239,7 @@ fn file_row(row: &SqliteRow) -> Result<FileRow> {
     })
 }
 
-async fn entry(db: &mut SqliteConnection, seq: i64) -> Result<RegisterRow> {
+async fn entry(db: &mut Conn, seq: i64) -> Result<RegisterRow> {
     let row = sqlx::query("SELECT seq, kind, at, format, prev, fields, hash FROM register WHERE seq = $1")
         .bind(seq)
         .fetch_optional(&mut *db)
@@ -303,11 +259,11 @@ async fn entry(db: &mut SqliteConnection, seq: i64) -> Result<RegisterRow> {
     Ok(entry)
 }
 
-fn personal_row(row: &SqliteRow) -> sqlx::Result<PersonalRow> {
+fn personal_row(row: &DbRow) -> sqlx::Result<PersonalRow> {
     Ok(PersonalRow { field: row.try_get(1)?, salt: row.try_get(2)?, value: row.try_get(3)? })
 }
 
-async fn detail(db: &mut SqliteConnection, row: Option<SqliteRow>) -> Result<Option<NoticeDetail>> {
+async fn detail(db: &mut Conn, row: Option<DbRow>) -> Result<Option<NoticeDetail>> {
     let Some(row) = row else { return Ok(None) };
     let notice = notice_row(&row)?;
     let own = entry(db, notice.seq).await?;
@@ -324,7 +280,7 @@ async fn detail(db: &mut SqliteConnection, row: Option<SqliteRow>) -> Result<Opt
     Ok(Some(NoticeDetail { notice, entry: own, withdrawal, files }))
 }
 
-async fn detail_by_number(db: &mut SqliteConnection, year: i16, number: i64) -> Result<Option<NoticeDetail>> {
+async fn detail_by_number(db: &mut Conn, year: i16, number: i64) -> Result<Option<NoticeDetail>> {
     let row = sqlx::query(AssertSqlSafe(format!("SELECT {NOTICE} FROM notice n WHERE n.year = $1 AND n.number = $2")))
         .bind(year)
         .bind(number)
@@ -336,19 +292,19 @@ async fn detail_by_number(db: &mut SqliteConnection, year: i16, number: i64) -> 
 /// Pages through one table by its integer key; rows that cannot be read become [`RegisterItem::Unreadable`].
 struct Pages<T> {
     sql: String,
-    read: fn(&SqliteRow) -> sqlx::Result<T>,
+    read: fn(&DbRow) -> sqlx::Result<T>,
     from: i64,
     buffer: std::collections::VecDeque<(i64, std::result::Result<T, String>)>,
     ended: bool,
 }
 
 impl<T> Pages<T> {
-    fn new(sql: String, read: fn(&SqliteRow) -> sqlx::Result<T>) -> Self {
+    fn new(sql: String, read: fn(&DbRow) -> sqlx::Result<T>) -> Self {
         Self { sql, read, from: i64::MIN, buffer: Default::default(), ended: false }
     }
 
     /// Fills the buffer where it is empty; answers whether a new page was read.
-    async fn fill(&mut self, db: &mut SqliteConnection) -> Result<bool> {
+    async fn fill(&mut self, db: &mut Conn) -> Result<bool> {
         if !self.buffer.is_empty() || self.ended {
             return Ok(false);
         }
@@ -365,7 +321,7 @@ impl<T> Pages<T> {
 }
 
 #[async_trait]
-impl RegisterStore for SqliteStore {
+impl RegisterStore for Database {
     async fn file_notices(&self, filings: &[NewNotice], now: Timestamp) -> Result<Vec<Filed>> {
         let mut tx = self.begin().await?;
         let filed = file_notices(&mut tx, filings, now).await?;
@@ -526,7 +482,7 @@ impl RegisterStore for SqliteStore {
 }
 
 /// Puts the names kept beside a page of entries to them.
-async fn attach_names(db: &mut SqliteConnection, entries: &mut Pages<RegisterRow>) -> Result<()> {
+async fn attach_names(db: &mut Conn, entries: &mut Pages<RegisterRow>) -> Result<()> {
     let (Some((low, _)), Some((high, _))) = (entries.buffer.front(), entries.buffer.back()) else { return Ok(()) };
     let rows =
         sqlx::query("SELECT seq, field, salt, value FROM personal_data WHERE seq BETWEEN $1 AND $2 ORDER BY seq")

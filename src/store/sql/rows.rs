@@ -4,38 +4,39 @@ use jiff::{
     Timestamp,
     civil::{Date, Time},
 };
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
+use super::DbRow;
 use crate::{
     clock::millis,
     store::{Result, StoreError},
 };
 
 /// A column's text read by one of the `from_word` functions.
-pub(super) fn word<T>(row: &SqliteRow, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T> {
+pub(super) fn word<T>(row: &DbRow, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T> {
     let text: &str = row.try_get(column)?;
     read(text).ok_or_else(|| damaged(column, text))
 }
 
 /// An optional ISO date.
-pub(super) fn date(row: &SqliteRow, column: &'static str) -> Result<Option<Date>> {
+pub(super) fn date(row: &DbRow, column: &'static str) -> Result<Option<Date>> {
     let text: Option<&str> = row.try_get(column)?;
     text.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(|_| damaged(column, text))).transpose()
 }
 
 /// An optional ISO time of day.
-pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Option<Time>> {
+pub(super) fn time(row: &DbRow, column: &'static str) -> Result<Option<Time>> {
     let text: Option<&str> = row.try_get(column)?;
     text.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(|_| damaged(column, text))).transpose()
 }
 
 /// An instant in unix milliseconds.
-pub(super) fn instant(row: &SqliteRow, column: &'static str) -> Result<Timestamp> {
+pub(super) fn instant(row: &DbRow, column: &'static str) -> Result<Timestamp> {
     Ok(millis(row.try_get(column)?))
 }
 
 /// An optional instant.
-pub(super) fn instant_opt(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>> {
+pub(super) fn instant_opt(row: &DbRow, column: &'static str) -> Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(millis))
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date};
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::{
-    SqliteStore,
+    Conn, Database,
     outbox::revision,
     reading_story::{carried_by, notices_of, story},
     rows::{date, ids, instant, word},
@@ -44,7 +44,7 @@ pub(super) const COUNTS: &str = "\
     (SELECT count(*) FROM file_export WHERE written_at IS NULL) AS unwritten, h.seq, h.hash FROM register_head h";
 
 #[async_trait]
-impl ReadingStore for SqliteStore {
+impl ReadingStore for Database {
     async fn directory(&self) -> Result<DirectoryRows> {
         let mut tx = self.reading().begin().await?;
         let mut rows = DirectoryRows { revision: revision(&mut tx).await?, ..DirectoryRows::default() };
@@ -172,7 +172,7 @@ impl ReadingStore for SqliteStore {
     }
 }
 
-async fn texts(tx: &mut SqliteConnection, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
+async fn texts(tx: &mut Conn, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
     let list = ids(wanted.iter().map(|id| id.0));
     let rows = sqlx::query(
         "SELECT t.id, t.work, t.due_typed, t.due_reading, t.original_due, t.completed_on, t.last_update, t.result, t.note, \

@@ -1,9 +1,9 @@
 //! The directory's tables: reading them whole, writing what changed.
 
 use jiff::civil::Date;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
-use super::SqliteStore;
+use super::{Database, DbRow};
 use crate::{
     planning::{
         fold::fold,
@@ -21,12 +21,12 @@ fn damaged(table: &'static str, what: &str) -> StoreError {
     StoreError::Damaged { table, what: what.to_owned() }
 }
 
-pub(super) fn date(row: &SqliteRow, column: &str, table: &'static str) -> Result<Option<Date>> {
+pub(super) fn date(row: &DbRow, column: &str, table: &'static str) -> Result<Option<Date>> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| damaged(table, column))).transpose()
 }
 
-pub(super) async fn read(store: &SqliteStore) -> Result<Directory> {
+pub(super) async fn read(store: &Database) -> Result<Directory> {
     let mut directory = Directory::default();
     let pool = store.reading();
     for row in sqlx::query("SELECT * FROM agency ORDER BY id").fetch_all(pool).await? {
@@ -77,7 +77,7 @@ pub(super) async fn read(store: &SqliteStore) -> Result<Directory> {
     Ok(directory)
 }
 
-pub(super) async fn write(store: &SqliteStore, changes: &DirectoryChanges) -> Result<()> {
+pub(super) async fn write(store: &Database, changes: &DirectoryChanges) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -157,7 +157,7 @@ pub(super) async fn write(store: &SqliteStore, changes: &DirectoryChanges) -> Re
 }
 
 /// Says that the directory changed: what was composed from the earlier one is looked up again before it is sent.
-async fn bump_revision(tx: &mut sqlx::SqliteConnection) -> Result<()> {
+async fn bump_revision(tx: &mut super::Conn) -> Result<()> {
     sqlx::query(
         "INSERT INTO mark(name, value) VALUES ('directory_revision', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1",
     )
@@ -166,7 +166,7 @@ async fn bump_revision(tx: &mut sqlx::SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn add_people(store: &SqliteStore, people: &[NewPerson]) -> Result<Vec<PersonId>> {
+pub(super) async fn add_people(store: &Database, people: &[NewPerson]) -> Result<Vec<PersonId>> {
     if people.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date};
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::Row;
 
 use super::{
-    SqliteStore, acts_duties,
+    Conn, Database, Tx, acts_duties,
     ledger_silence::{Silenced, silence},
     rows::{date, instant, instant_opt, word},
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[async_trait]
-impl ActStore for SqliteStore {
+impl ActStore for Database {
     async fn act(&self, now: Timestamp, today: Date, task: TaskId, act: &Act, by: &By) -> Result<Acted> {
         if by.who.trim().is_empty() {
             return Err(refused("an act needs somebody's name"));
@@ -93,7 +93,7 @@ pub(super) fn refused(why: impl Into<String>) -> StoreError {
 
 /// One act under way: the open transaction and the task as it stood when the transaction began.
 pub(super) struct Acting<'a> {
-    tx: Transaction<'static, Sqlite>,
+    tx: Tx,
     pub(super) task: i64,
     pub(super) now: Timestamp,
     pub(super) today: Date,
@@ -112,13 +112,7 @@ pub(super) struct Acting<'a> {
 }
 
 impl<'a> Acting<'a> {
-    async fn begin(
-        mut tx: Transaction<'static, Sqlite>,
-        task: TaskId,
-        now: Timestamp,
-        today: Date,
-        by: &'a By,
-    ) -> Result<Self> {
+    async fn begin(mut tx: Tx, task: TaskId, now: Timestamp, today: Date, by: &'a By) -> Result<Self> {
         let row = sqlx::query(
             "SELECT code, state, lead, handler, secrecy, held, completed_on, next_look_at FROM task WHERE id = $1",
         )
@@ -147,7 +141,7 @@ impl<'a> Acting<'a> {
         })
     }
 
-    pub(super) fn conn(&mut self) -> &mut SqliteConnection {
+    pub(super) fn conn(&mut self) -> &mut Conn {
         &mut self.tx
     }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::civil::Time;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row;
 
-use super::{intake::json, intake_directory::date};
+use super::{Conn, DbRow, intake::json, intake_directory::date};
 use crate::{
     clock::millis,
     planning::task::{AgencyId, ArmedBy, Block, Clock, Deadline, PersonId, Role, Secrecy, TaskId, TaskState, Urgency},
@@ -23,7 +23,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) async fn load(conn: &mut SqliteConnection, rows: &[TaskRow]) -> Result<Self> {
+    pub(super) async fn load(conn: &mut Conn, rows: &[TaskRow]) -> Result<Self> {
         let codes: Vec<String> = rows.iter().flat_map(TaskRow::codes).collect();
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
         let prints: Vec<&str> =
@@ -62,21 +62,21 @@ fn damaged(what: &str) -> StoreError {
     StoreError::Damaged { table: "task", what: what.to_owned() }
 }
 
-fn text(row: &SqliteRow, column: &str) -> Result<Text> {
+fn text(row: &DbRow, column: &str) -> Result<Text> {
     Ok(row.try_get::<&str, _>(column)?.into())
 }
 
-fn word<T>(row: &SqliteRow, column: &str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
+fn word<T>(row: &DbRow, column: &str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
     read(row.try_get(column)?).ok_or_else(|| damaged(column))
 }
 
-fn deadline(row: &SqliteRow) -> Result<Option<Deadline>> {
+fn deadline(row: &DbRow) -> Result<Option<Deadline>> {
     let time: Option<String> = row.try_get("due_time")?;
     let time = time.map(|time| time.parse::<Time>().map_err(|_| damaged("due_time"))).transpose()?;
     Ok(date(row, "due_date", "obligation")?.map(|date| Deadline { date, time }))
 }
 
-async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<StoredTask>> {
+async fn load(conn: &mut Conn, ids: &[i64]) -> Result<Vec<StoredTask>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -120,7 +120,7 @@ async fn load(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<StoredTask
     Ok(tasks)
 }
 
-fn obligation(row: &SqliteRow) -> Result<ObligationRow> {
+fn obligation(row: &DbRow) -> Result<ObligationRow> {
     Ok(ObligationRow {
         clock: word(row, "clock", Clock::from_word)?,
         agency: AgencyId(row.try_get("agency")?),
@@ -134,7 +134,7 @@ fn obligation(row: &SqliteRow) -> Result<ObligationRow> {
     })
 }
 
-fn task(row: &SqliteRow, id: TaskId) -> Result<StoredTask> {
+fn task(row: &DbRow, id: TaskId) -> Result<StoredTask> {
     let held: &str = row.try_get("held")?;
     // A word of a later version is still a hold.
     let held = HELD_CODES.iter().copied().find(|code| *code == held).unwrap_or("held");

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::Row;
 
 use super::{
-    SqliteStore,
+    Conn, Database, DbRow, Pool,
     register::file_notices,
     rows::{damaged, date, ids, instant, instant_opt, time, word},
 };
@@ -48,7 +48,7 @@ pub(super) const NEXT_MOVE: &str = "\
     UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending')";
 
 #[async_trait]
-impl PlanningStore for SqliteStore {
+impl PlanningStore for Database {
     async fn due_tasks(&self, now: Timestamp, limit: u32) -> Result<Vec<TaskRecord>> {
         let found: Vec<i64> =
             sqlx::query_scalar(DUE).bind(now.as_millisecond()).bind(limit).fetch_all(self.reading()).await?;
@@ -225,12 +225,7 @@ impl PlanningStore for SqliteStore {
     }
 }
 
-async fn insert_reminders(
-    tx: &mut SqliteConnection,
-    now: Timestamp,
-    plans: &[Planned],
-    saved: &mut Saved,
-) -> Result<()> {
+async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
     let mut rows = Vec::new();
     let mut row = |task: TaskId,
                    key: &ReminderKey,
@@ -300,7 +295,7 @@ async fn insert_reminders(
     Ok(())
 }
 
-async fn displace(tx: &mut SqliteConnection, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
+async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
     let rows: Vec<_> =
         plans.iter().flat_map(|p| &p.plan.displaced).map(|d| json!([d.entry.id.0, d.because.as_str()])).collect();
     if rows.is_empty() {
@@ -333,7 +328,7 @@ async fn displace(tx: &mut SqliteConnection, now: Timestamp, plans: &[Planned], 
 }
 
 /// Reads tasks whole, in the order of `wanted`.
-async fn load(pool: &SqlitePool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
+async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -409,7 +404,7 @@ async fn load(pool: &SqlitePool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     Ok(wanted.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-fn task(row: &SqliteRow) -> Result<TaskRecord> {
+fn task(row: &DbRow) -> Result<TaskRecord> {
     Ok(TaskRecord {
         task: Task {
             id: TaskId(row.try_get("id")?),
@@ -436,7 +431,7 @@ fn task(row: &SqliteRow) -> Result<TaskRecord> {
     })
 }
 
-fn obligation(row: &SqliteRow) -> Result<Obligation> {
+fn obligation(row: &DbRow) -> Result<Obligation> {
     let bound: Option<String> = row.try_get("rule")?;
     let since = instant_opt(row, "rule_since")?;
     Ok(Obligation {
@@ -463,7 +458,7 @@ fn obligation(row: &SqliteRow) -> Result<Obligation> {
 }
 
 /// The key columns of a reminder.
-pub(super) fn reminder_key(row: &SqliteRow) -> Result<ReminderKey> {
+pub(super) fn reminder_key(row: &DbRow) -> Result<ReminderKey> {
     let audience: &str = row.try_get("audience")?;
     Ok(ReminderKey {
         clock: word(row, "clock", Clock::from_word)?,

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
 
-use super::{outbox::fall_back, rows::ids};
+use super::{Conn, outbox::fall_back, rows::ids};
 use crate::{
     planning::{rules::ChannelKind, task::ReminderId},
     store::{
@@ -17,7 +16,7 @@ use crate::{
 
 /// Records a batch of outcomes: what befell the attempts, then what follows for their messages. Acceptances, by far the
 /// most, are recorded together.
-pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcomes: &[Recorded]) -> Result<()> {
+pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded]) -> Result<()> {
     if outcomes.is_empty() {
         return Ok(());
     }
@@ -46,7 +45,7 @@ pub(super) async fn record(tx: &mut SqliteConnection, now: Timestamp, outcomes: 
     drop_secret_bytes(tx, outcomes.iter().map(|outcome| outcome.message)).await
 }
 
-async fn follow(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
+async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
     match &outcome.next {
         Next::Sent { day } => accept(tx, now, &[outcome], *day).await,
         Next::Retry { at, spend } => {
@@ -78,7 +77,7 @@ async fn follow(tx: &mut SqliteConnection, now: Timestamp, outcome: &Recorded, i
     }
 }
 
-async fn count(tx: &mut SqliteConnection, id: i64, token: &str, spend: bool) -> Result<()> {
+async fn count(tx: &mut Conn, id: i64, token: &str, spend: bool) -> Result<()> {
     if spend {
         sqlx::query("UPDATE message SET attempts = attempts + 1 WHERE id = $1 AND lease_token = $2")
             .bind(id)
@@ -91,7 +90,7 @@ async fn count(tx: &mut SqliteConnection, id: i64, token: &str, spend: bool) -> 
 
 /// A task that became classified while its open letter was under way: the letter's text goes as soon as it is not
 /// needed for the hand-over any more.
-pub(super) async fn drop_secret_bytes(tx: &mut SqliteConnection, messages: impl Iterator<Item = i64>) -> Result<()> {
+pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<()> {
     sqlx::query(
         "UPDATE message SET bytes = x'' WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = j.value \
          JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open') AND classified = 0 AND length(bytes) > 0 \
@@ -104,7 +103,7 @@ pub(super) async fn drop_secret_bytes(tx: &mut SqliteConnection, messages: impl 
 }
 
 /// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
-async fn accept(tx: &mut SqliteConnection, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<()> {
+async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<()> {
     let rows: Vec<_> = accepted.iter().map(|outcome| json!([outcome.message, outcome.token])).collect();
     let was: Vec<i64> = sqlx::query_scalar(
         "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $2 \
@@ -152,7 +151,7 @@ async fn accept(tx: &mut SqliteConnection, now: Timestamp, accepted: &[&Recorded
     Ok(())
 }
 
-async fn settle_carried(tx: &mut SqliteConnection, now: Timestamp, id: i64, state: &str, reason: &str) -> Result<()> {
+async fn settle_carried(tx: &mut Conn, now: Timestamp, id: i64, state: &str, reason: &str) -> Result<()> {
     sqlx::query(
         "UPDATE reminder SET state = $2, reason = $3, changed_at = $4 WHERE message = $1 AND state IN ('in_message', 'unknown')",
     )
@@ -167,7 +166,7 @@ async fn settle_carried(tx: &mut SqliteConnection, now: Timestamp, id: i64, stat
 
 /// Back to pending. Bytes that may have arrived are kept and marked; known to be refused, it is composed anew.
 pub(super) async fn back_to_pending(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     now: Timestamp,
     id: i64,
     token: &str,
@@ -194,7 +193,7 @@ pub(super) async fn back_to_pending(
 /// Each reminder of a refused message goes another way, and the refused one is listed as unreachable: to the box of the
 /// agency its audience belongs to, and where that box itself (or an office that is written to at its box) refuses, to
 /// the monitor.
-async fn lead_to_box(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+async fn lead_to_box(tx: &mut Conn, now: Timestamp, id: i64) -> Result<()> {
     let carried: Vec<(i64, String)> = sqlx::query_as(
         "SELECT id, CASE WHEN audience IN ('handler', 'agency_head', 'agency_deputy', 'agency_contact') THEN 'agency_box' \
          WHEN audience IN ('superior_head', 'monitor') THEN 'box_of:' || audience ELSE 'monitor' END \
@@ -221,7 +220,7 @@ async fn lead_to_box(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Resu
 /// A message that was refused is to go out after all (the relay was at fault, or an operator mended the address): what
 /// went another way in its place and has not begun to leave is taken back, and nobody is unreachable for it. If it is
 /// refused again, it goes that other way again.
-pub(super) async fn withdraw_fallbacks(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -> Result<()> {
     let emptied: Vec<Option<i64>> = sqlx::query_scalar(
         "UPDATE reminder SET state = 'suppressed', reason = 'original_retried', changed_at = $2 \
          WHERE id IN (SELECT f.id FROM reminder r JOIN reminder f ON f.task = r.task AND f.fallback_of = r.id \
@@ -253,7 +252,7 @@ pub(super) async fn withdraw_fallbacks(tx: &mut SqliteConnection, now: Timestamp
 }
 
 /// Handed over, and nobody will know: it stays unknown.
-pub(super) async fn lose(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
+pub(super) async fn lose(tx: &mut Conn, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
     let was = sqlx::query(
         "UPDATE message SET state = 'unknown', reason = $4, unknown_before = 1, lease_token = NULL, lease_until = NULL, \
          changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
@@ -270,7 +269,7 @@ pub(super) async fn lose(tx: &mut SqliteConnection, now: Timestamp, id: i64, tok
     Ok(())
 }
 
-pub(super) async fn die(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
+pub(super) async fn die(tx: &mut Conn, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
     let was = sqlx::query(
         "UPDATE message SET state = 'dead', reason = $3, lease_token = NULL, lease_until = NULL, changed_at = $4 \
          WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
@@ -289,7 +288,7 @@ pub(super) async fn die(tx: &mut SqliteConnection, now: Timestamp, id: i64, toke
 
 /// Nothing was handed over: what the message carries is bundled anew, and the message ends. One whose earlier answer
 /// was lost stays unknown instead, and what is still due travels in a new message that names it.
-async fn rebundle(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &str) -> Result<()> {
+async fn rebundle(tx: &mut Conn, now: Timestamp, id: i64, token: &str) -> Result<()> {
     let state: Option<(bool,)> = sqlx::query_as(
         "UPDATE message SET state = CASE WHEN unknown_before AND bytes IS NOT NULL THEN 'unknown' ELSE 'suppressed' END, \
          reason = 'changed', lease_token = NULL, lease_until = NULL, changed_at = $3 \
@@ -340,7 +339,7 @@ async fn rebundle(tx: &mut SqliteConnection, now: Timestamp, id: i64, token: &st
 }
 
 /// What an earlier copy may have delivered and no new message carries.
-async fn settle_left(tx: &mut SqliteConnection, now: Timestamp, id: i64) -> Result<()> {
+async fn settle_left(tx: &mut Conn, now: Timestamp, id: i64) -> Result<()> {
     sqlx::query(
         "UPDATE reminder SET state = 'unknown', reason = 'answer_lost', changed_at = $2 \
          WHERE message = $1 AND state = 'in_message'",
