@@ -8,13 +8,14 @@ use std::{sync::Mutex, time::Duration};
 #[derive(Debug)]
 pub struct Width {
     most: usize,
-    now: Mutex<(usize, usize)>,
+    /// How many at once, acceptances since it last grew, and what the destination was found to bear.
+    now: Mutex<(usize, usize, usize)>,
 }
 
 impl Width {
     /// From 1 up to `most` (at least 1).
     pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), now: Mutex::new((1, 0)) }
+        Self { most: most.max(1), now: Mutex::new((1, 0, usize::MAX)) }
     }
 
     /// How many at once right now.
@@ -26,18 +27,30 @@ impl Width {
     pub fn well(&self) {
         let mut now = self.lock();
         now.1 += 1;
-        if now.1 >= now.0 && now.0 < self.most {
-            *now = (now.0 + 1, 0);
+        if now.1 >= now.0 && now.0 < self.most.min(now.2) {
+            (now.0, now.1) = (now.0 + 1, 0);
         }
     }
 
     /// The site failed, or left us in doubt.
     pub fn badly(&self) {
         let mut now = self.lock();
-        *now = ((now.0 / 2).max(1), 0);
+        (now.0, now.1) = ((now.0 / 2).max(1), 0);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
+    /// The site takes no more at once than these: it is not asked for more before [`Width::afresh`].
+    pub fn full(&self, at: usize) {
+        let mut now = self.lock();
+        let bears = at.clamp(1, now.2);
+        *now = (now.0.min(bears), 0, bears);
+    }
+
+    /// What the site was found to bear is forgotten: a later round may find more.
+    pub fn afresh(&self) {
+        self.lock().2 = usize::MAX;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (usize, usize, usize)> {
         self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -90,6 +103,23 @@ mod tests {
         width.badly();
         width.badly();
         assert_eq!(width.get(), 1, "never none at all");
+    }
+
+    #[test]
+    fn a_site_that_bears_less_is_not_asked_for_more_until_a_later_round() {
+        let width = Width::new(6);
+        (0..20).for_each(|_| width.well());
+        assert_eq!(width.get(), 6);
+        width.full(2);
+        (0..20).for_each(|_| width.well());
+        assert_eq!(width.get(), 2);
+        width.full(5);
+        assert_eq!(width.get(), 2, "what was found stays");
+        width.full(0);
+        assert_eq!(width.get(), 1, "never none at all");
+        width.afresh();
+        (0..20).for_each(|_| width.well());
+        assert_eq!(width.get(), 6);
     }
 
     #[test]

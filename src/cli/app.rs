@@ -9,9 +9,9 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::{
-    check,
+    check, clock,
     context::{Context, Exit, WrongCall, exit},
-    demo, explain, import, logging, notice, outbox,
+    db, demo, explain, import, instance, logging, notice, outbox,
     ownership::{Reach, step_down},
     plan, register, run, status, task,
 };
@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::settings::Settings,
     planning::{ledger::Ledger, plan::plan as plan_task, task::Task},
-    store::{ledger::PlanningStore, sqlite::SqliteStore},
+    store,
 };
 
 /// Reminds the right people of assigned work by its deadline, and files overdue notices.
@@ -66,6 +66,12 @@ enum Command {
     Register(register::RegisterArgs),
     /// Ready?, last scan, backlog, unreachable people, the register's head
     Status,
+    /// Say that the machine's clock is right
+    Clock(clock::Args),
+    /// The database: copy it, check it, bring it to this program's schema, move it to a server
+    Db(db::Args),
+    /// Whether this database is the one that sends, or a copy of it
+    Instance(instance::Args),
 }
 
 /// Parses, runs, and answers the exit code of `command-line.md`.
@@ -73,10 +79,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(match cli.command {
         Command::Run(_) => tracing::Level::INFO,
-        Command::Demo(_) => tracing::Level::ERROR,
+        // A whole table is one statement, and the answer says how it went.
+        Command::Demo(_) | Command::Db(_) => tracing::Level::ERROR,
         _ => tracing::Level::WARN,
     });
-    let context = Context { config: cli.config, json: cli.format == Format::Json, clock: Clock::System };
+    let context = Context { config: cli.config, json: cli.format == Format::Json, clock: Clock::shared() };
     match dispatch(cli.command, context) {
         Ok(code) => ExitCode::from(code),
         Err(error) => match error.downcast_ref::<Exit>() {
@@ -100,7 +107,7 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
     if !matches!(command, Command::Demo(_))
         && let Ok((settings, _)) =
             crate::config::settings_file::load_settings(&context.config, crate::config::settings_file::environment())
-        && settings.store_url.starts_with("sqlite:")
+        && !settings.is_on_server()
     {
         let reach = if matches!(command, Command::Run(_)) { Reach::AsOwner } else { Reach::AsRoot };
         step_down(&Context::database(&settings), reach)?;
@@ -140,11 +147,13 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
             Command::Notice(args) => notices(&args, &context).await,
             Command::Register(args) => {
                 let office = context.office()?;
-                let database = Context::database(&office.settings);
-                let open = async || Ok(SqliteStore::open_read_only(&database).await?);
+                let open = async || Ok(store::open_read_only(&Context::address(&office.settings)).await?);
                 register::run(&args, open, context.json, &mut std::io::stdout()).await
             }
             Command::Status => status::run(&context).await,
+            Command::Clock(args) => clock::run(&args, &context).await,
+            Command::Db(args) => db::run(&args, &context).await,
+            Command::Instance(args) => instance::run(&args, &context).await,
         }
     })
 }
@@ -179,6 +188,7 @@ async fn import_files(args: &import::ImportArgs, context: &Context) -> anyhow::R
         json: context.json,
     };
     let code = import::run(args, parts, &mut std::io::stdout()).await;
+    rung(&*store).await;
     store.close().await;
     Context::ring(&settings).await;
     code
@@ -191,6 +201,7 @@ async fn tasks(args: &task::TaskArgs, context: &Context) -> anyhow::Result<u8> {
     let calendar = &office.calendar.calendar;
     let call = task::TaskCall { store: &*store, calendar, now: context.now(), by: &by, json: context.json };
     let answer = task::run(args, call, &mut std::io::stdout()).await;
+    rung(&*store).await;
     store.close().await;
     let answer = answer?;
     if answer.changed {
@@ -215,6 +226,13 @@ async fn notices(args: &notice::NoticeArgs, context: &Context) -> anyhow::Result
     let code = notice::run(args, call, &mut std::io::stdout()).await;
     store.close().await;
     code
+}
+
+/// Rings those who send from a shared database. That nobody heard is no fault of the command: they look by themselves.
+pub async fn rung(store: &dyn store::Opened) {
+    if let Err(error) = store.ring().await {
+        tracing::debug!(%error, "nobody could be rung through the database");
+    }
 }
 
 /// Who calls, for the record: the login name, also behind sudo.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{load::OfficeFiles, problem::Problems},
-    store::{ledger::PlanningStore, policy::PolicyStore, sqlite::SqliteStore},
+    store::Opened,
 };
 
 /// What was found there.
@@ -31,20 +31,17 @@ impl AgainstStore {
 
 /// Compares. Errors of the database become notes.
 pub async fn against_store(office: &OfficeFiles, now: Timestamp) -> AgainstStore {
-    let database = Context::database(&office.settings);
-    if !office.settings.store_url.starts_with("sqlite:") || !database.is_file() {
-        return AgainstStore::note("chưa có cơ sở dữ liệu: chưa so được với nhiệm vụ thật");
-    }
-    let store = match SqliteStore::open_read_only(&database).await {
-        Ok(store) => store,
+    let store = match Context::look(&office.settings).await {
+        Ok(Some(store)) => store,
+        Ok(None) => return AgainstStore::note("chưa có cơ sở dữ liệu: chưa so được với nhiệm vụ thật"),
         Err(error) => return AgainstStore::note(format!("chưa so được với nhiệm vụ thật: {error}")),
     };
-    let found = compare(&store, office, now).await;
+    let found = compare(&*store, office, now).await;
     store.close().await;
     found.unwrap_or_else(|error| AgainstStore::note(format!("chưa so được với nhiệm vụ thật: {error}")))
 }
 
-async fn compare(store: &SqliteStore, office: &OfficeFiles, now: Timestamp) -> crate::store::Result<AgainstStore> {
+async fn compare(store: &dyn Opened, office: &OfficeFiles, now: Timestamp) -> crate::store::Result<AgainstStore> {
     let calendar = &office.calendar.calendar;
     let mut notes = Vec::new();
     // An older database has no such table; its tasks can be looked at all the same.

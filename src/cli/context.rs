@@ -1,6 +1,7 @@
 //! What every command needs first: the settings, the rules, the store; and how its answer goes out.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +20,7 @@ use crate::{
     },
     engine::policy::Policy,
     message::texts::Texts,
-    store::sqlite::SqliteStore,
+    store::{self, Address, Opened},
 };
 
 /// Exit codes that scripts depend on.
@@ -91,20 +92,51 @@ impl Context {
     }
 
     /// Opens the store of the settings.
-    pub async fn store(&self, settings: &Settings) -> anyhow::Result<Arc<SqliteStore>> {
-        anyhow::ensure!(
-            settings.store_url.starts_with("sqlite:"),
-            "this version keeps its ledger in SQLite: set store.url to \"sqlite:PATH\""
-        );
-        Ok(Arc::new(SqliteStore::open(&settings.store_url).await?))
+    pub async fn store(&self, settings: &Settings) -> anyhow::Result<Arc<dyn Opened>> {
+        let store = store::open(&Self::address(settings)).await?;
+        let asked = self.clock.boot_time();
+        if let Some(heard) = store.time().await? {
+            self.clock.follow(heard, asked);
+        }
+        Ok(store)
     }
 
-    /// The database file, for the lock and the socket beside it.
+    /// Opens it to look only; `None` where there is no file yet.
+    pub async fn look(settings: &Settings) -> store::Result<Option<Arc<dyn Opened>>> {
+        let address = Self::address(settings);
+        match &address {
+            Address::File(path) if !path.is_file() => Ok(None),
+            address => store::open_read_only(address).await.map(Some),
+        }
+    }
+
+    /// Where the settings say that the ledger is.
+    pub fn address(settings: &Settings) -> Address {
+        match settings.store_url.strip_prefix("sqlite:") {
+            Some(path) => Address::File(path.into()),
+            None => Address::Server {
+                url: settings.store_url.clone(),
+                password: settings.store_password.as_ref().map(|password| password.expose().to_owned()),
+            },
+        }
+    }
+
+    /// The database file, for the lock and the socket beside it. For a server a name beside the notices' folder, of this
+    /// machine's and these settings' own: others that send from the same database have theirs.
     pub fn database(settings: &Settings) -> PathBuf {
-        PathBuf::from(settings.store_url.trim_start_matches("sqlite:").trim_start_matches("//"))
+        match Self::address(settings) {
+            Address::File(path) => path,
+            Address::Server { url, .. } => {
+                let mut own = DefaultHasher::new();
+                let machine = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+                (url, &settings.file, machine).hash(&mut own);
+                settings.notices.directory.with_file_name(format!("dondoc-{:016x}", own.finish()))
+            }
+        }
     }
 
-    /// Rings the daemon, if one runs: what was changed is worked off at once.
+    /// Rings the daemon of this machine, if one runs: what was changed is worked off at once. Those of other machines
+    /// are rung through the database they share.
     pub async fn ring(settings: &Settings) {
         crate::doorbell::ring(&crate::doorbell::socket_path(&Self::database(settings))).await;
     }

@@ -11,12 +11,7 @@ use std::{
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The variable that says how much is logged: a level for our own lines (`debug`), or `tracing` directives
 /// (`dondoc::engine=debug`).
@@ -31,7 +26,9 @@ pub fn start(ours: Level) {
         // A slip in a variable must not keep reminders from going out.
         Err(error) => (EnvFilter::new(defaults(ours)), Some(error)),
     };
-    let filter = filter.and(filter_fn(spoken));
+    // For all layers, not for the one: a layer's own filter keeps its last answer in the thread, and where a driver only
+    // asks whether it would be heard (sqlx, on PostgreSQL in our own threads) the next line of ours was lost by it.
+    let spoken = filter_fn(spoken);
     let journal = if to_journal() { tracing_journald::layer().ok() } else { None };
     let started = match journal {
         Some(journal) => {
@@ -39,12 +36,12 @@ pub fn start(ours: Level) {
                 .with_syslog_identifier("dondoc".to_owned())
                 .with_field_prefix(Some("DONDOC".to_owned()))
                 .with_priority_mappings(priorities());
-            tracing_subscriber::registry().with(journal.with_filter(filter)).try_init()
+            tracing_subscriber::registry().with(filter).with(spoken).with(journal).try_init()
         }
         None => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
             let text = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).with_target(false);
-            tracing_subscriber::registry().with(text.with_filter(filter)).try_init()
+            tracing_subscriber::registry().with(filter).with(spoken).with(text).try_init()
         }
     };
     if let (Ok(()), Some(error)) = (started, refused) {

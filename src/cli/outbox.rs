@@ -5,7 +5,6 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::context::{Context, exit, stamp, told};
-use crate::store::ledger::OutboxStore;
 
 /// `dondoc outbox`
 #[derive(Debug, Clone, clap::Args)]
@@ -41,8 +40,9 @@ enum What {
 }
 
 /// A message's state in plain words.
-fn state_word(state: &str) -> &str {
+fn state_word<'a>(state: &'a str, reason: &str) -> &'a str {
     match state {
+        "dead" if reason == "copy" => "để lại:",
         "pending" => "chờ gửi",
         "leased" | "frozen" => "đang gửi",
         "sent" => "đã gửi",
@@ -71,7 +71,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                         json!({
                             "id": row.id.to_string(), "channel": row.channel, "to": row.to, "state": row.state,
                             "attempts": row.attempts, "not_before": stamp(row.not_before, &calendar), "last": row.last,
-                            "reminders": reminders,
+                            "reminders": reminders, "daily_list": row.list.map(|day| day.to_string()),
                         })
                     })
                     .collect();
@@ -82,12 +82,13 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                 table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
                 table.set_header(["Số", "Kênh", "Tới", "Tình trạng", "Số lần", "Không trước", "Lần cuối", "Nhiệm vụ"]);
                 for row in &rows {
-                    let tasks: Vec<&str> = row.reminders.iter().map(|(task, _)| task.as_str()).collect();
+                    let mut tasks: Vec<String> = row.reminders.iter().map(|(task, _)| task.clone()).collect();
+                    tasks.extend(row.list.map(|day| format!("danh sách ngày {}", crate::message::words::date(day))));
                     table.add_row([
                         row.id.to_string(),
                         crate::message::words::form(&row.channel.to_string()),
                         row.to.clone(),
-                        format!("{} {}", state_word(&row.state), super::explain::because(&row.reason))
+                        format!("{} {}", state_word(&row.state, &row.reason), super::explain::because(&row.reason))
                             .trim()
                             .to_owned(),
                         row.attempts.to_string(),
@@ -112,6 +113,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                 store.retry(context.now(), *id, reason).await?,
                 "message {id} is neither dead nor unknown; `dondoc outbox list` shows what there is"
             );
+            super::app::rung(&*store).await;
             Context::ring(&office.settings).await;
             writeln!(out, "Thư {id} sẽ được gửi lại.")?;
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     inspection::verify::{VerifyReport, verify},
-    store::{register::RegisterStore, sqlite::SqliteStore},
+    store::{Opened, sqlite::SqliteStore},
 };
 
 /// Arguments of `dondoc register`.
@@ -32,10 +32,9 @@ pub struct VerifyArgs {
 
 /// Runs the command and answers its exit code: 0 it holds, 3 it does not. `store` is needed only without `--db`, so the
 /// caller gives a way to open it.
-pub async fn run<F, S>(args: &RegisterArgs, store: F, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<u8>
+pub async fn run<F>(args: &RegisterArgs, store: F, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<u8>
 where
-    F: AsyncFnOnce() -> anyhow::Result<S>,
-    S: RegisterStore,
+    F: AsyncFnOnce() -> anyhow::Result<std::sync::Arc<dyn Opened>>,
 {
     let RegisterCommand::Verify(args) = &args.what;
     let report = match &args.db {
@@ -45,7 +44,7 @@ where
             copy.close().await;
             report?
         }
-        None => verify(&store().await?).await?,
+        None => verify(&*store().await?).await?,
     };
     if json {
         writeln!(out, "{}", as_json(&report))?;

@@ -422,6 +422,7 @@ async fn attempt(
     let mut policy = read.policy;
     // The connections stand as they were opened; planning for others would be planning for nobody.
     policy.settings.store_url = before.settings.store_url.clone();
+    policy.settings.store_password = before.settings.store_password.clone();
     policy.settings.zalo = before.settings.zalo.clone();
     policy.settings.email.transport = before.settings.email.transport.clone();
     policy.settings.web = before.settings.web.clone();
@@ -449,7 +450,7 @@ pub fn restart_needed(before: &Settings, after: &Settings) -> Vec<&'static str> 
     };
     let mail = |settings: &Settings| format!("{:?} {}", settings.email.transport, settings.email.from);
     [
-        ("store.url", before.store_url != after.store_url),
+        ("store.url", before.store_url != after.store_url || before.store_password != after.store_password),
         ("web.listen", before.web.listen != after.web.listen),
         ("scan.schedule", before.scan.schedule != after.scan.schedule),
         ("office.time_zone", before.office.time_zone_name != after.office.time_zone_name),

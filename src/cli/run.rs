@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::settings::Settings,
     doorbell::{Doorbell, InstanceLock, listen, socket_path},
-    engine::{Engine, Event, Observer, Pass, serve},
+    engine::{Engine, Event, Observer, Pass, instance::Guard, serve},
     systemd::{self, Signal, Signals, Watchdog},
     web::{
         self,
@@ -60,23 +60,37 @@ pub struct Shown {
     metrics: Arc<Metrics>,
     /// Unix milliseconds of the last scan that ended well.
     scanned: AtomicI64,
+    /// Whether systemd's status line speaks of the clock.
+    clock_told: AtomicBool,
     /// Why the figures' port is not open, where it should be.
     pub web_fault: Option<String>,
 }
 
 impl Shown {
-    /// Whether the last scan is young enough.
+    /// Whether the last scan is young enough, and the clock it went by is believed.
     fn ready(&self) -> bool {
+        if self.engine.clock_doubt().is_some() {
+            return false;
+        }
         let scanned = crate::clock::millis(self.scanned.load(Ordering::SeqCst));
         self.context.now().duration_since(scanned) < jiff::SignedDuration::try_from(STALE).unwrap_or_default()
     }
 
+    /// Why nothing is sent at all.
+    fn held(&self) -> Option<String> {
+        let full = || self.engine.trouble.full(self.context.clock.boot_time());
+        self.engine.held().map(|held| held.to_string()).or_else(full)
+    }
+
     fn live(&self) -> Live {
         let in_use = self.standing.now();
+        let held = self.held();
         Live {
-            ready: self.ready(),
+            ready: self.ready() && held.is_none(),
+            held,
             rules_refused: in_use.last.as_ref().is_some_and(|last| last.outcome != Outcome::Accepted),
             files_differ: self.files_differ(),
+            clock_held: self.engine.clock_doubt().is_some(),
             accepted_at: Some(in_use.accepted_at),
             resting: self
                 .engine
@@ -94,7 +108,10 @@ impl Shown {
 
     /// One line for `systemctl status`: what is wrong first.
     fn line(&self, text: &str) -> String {
-        match self.standing.alarm() {
+        if let Some(doubt) = self.engine.clock_doubt() {
+            return format!("CLOCK NOT BELIEVED ({doubt}): nothing is sent; {text}");
+        }
+        match self.held().or_else(|| self.standing.alarm()) {
             Some(alarm) => format!("{alarm}; {text}"),
             None => text.to_owned(),
         }
@@ -104,6 +121,10 @@ impl Shown {
         let Ok(pass) = pass else { return self.metrics.scan_failed() };
         self.scanned.store(at.as_millisecond(), Ordering::SeqCst);
         self.metrics.scanned(at, pass.took);
+        let held = self.engine.clock_doubt().is_some();
+        if self.clock_told.swap(held, Ordering::SeqCst) != held {
+            systemd::status(&self.line("still running"));
+        }
         if pass.looked_at > 0 {
             let text = format!("last scan: {} tasks looked at, {} reminders", pass.looked_at, pass.planned);
             systemd::status(&self.line(&text));
@@ -153,16 +174,28 @@ async fn open_web(settings: &Settings) -> (Option<tokio::net::TcpListener>, Opti
     }
 }
 
+/// The disk failed under the database: SQLite would go on as if nothing had happened, and closing it would write to it.
+/// What was handed over without an answer is taken up at the next start.
+fn end_at_once(line: &str) {
+    tracing::error!("{line}");
+    systemd::status(line);
+    eprintln!("dondoc: {line}");
+    std::process::exit(i32::from(exit::FAILED));
+}
+
 /// Runs until told to stop.
 pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let settings = context.settings()?;
     let database = Context::database(&settings);
-    let _lock = InstanceLock::take(&database)?;
+    // On a server several may send: each claims what no other holds. A file is one daemon's.
+    let _lock = if settings.is_on_server() { None } else { Some(InstanceLock::take(&database)?) };
     let store = context.store(&settings).await?;
     let start = reload::start(context, &*store, &settings).await?;
     let settings = start.policy.settings.clone();
     let watchdog = Watchdog::from_env();
     let metrics = Arc::new(Metrics::default());
+    // On a server several senders share the database: what guards a file there would hold up all but one.
+    let guard = (!settings.is_on_server()).then(|| Arc::new(Guard::new(&database)));
     let engine = Engine::new(
         store.clone(),
         context.clock.clone(),
@@ -171,19 +204,44 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         counting(metrics.clone()),
     )
     .on_progress(Arc::new(move || watchdog.feed()));
+    let engine = match &guard {
+        Some(guard) => engine.guarded(guard.clone()),
+        None => engine,
+    };
+    engine.trouble.on_fatal(Arc::new(end_at_once));
     let engine = Arc::new(engine);
+    if args.once
+        && let Some(guard) = &guard
+        && let Some(held) = guard.find(&*store).await?.held
+    {
+        store.close().await;
+        anyhow::bail!(
+            "{held}: nothing is planned, filed or sent until `dondoc instance adopt --why …` says that it is to"
+        );
+    }
     engine.start().await?;
-    start.accepted(&*store).await?;
+    // By a clock that is not believed they would be in force since a wrong day; the next start keeps them.
+    if engine.clock_doubt().is_none() {
+        start.accepted(&*store).await?;
+    }
 
     if args.once {
-        let pass = engine.pass().await?;
+        let mut pass = engine.pass().await?;
+        if engine.list_the_unreached().await? > 0 {
+            let lists = engine.pass().await?;
+            (pass.sent, pass.refused) = (pass.sent + lists.sent, pass.refused + lists.refused);
+        }
         engine.reconcile_files().await;
         store.close().await;
         super::app::say(&format!(
             "{} nhiệm vụ được xem, {} lượt nhắc, {} thư hoặc tin đã gửi, {} bị từ chối, {} phiếu báo",
             pass.looked_at, pass.planned, pass.sent, pass.refused, pass.filed
         ));
-        return Ok(if pass.failed + pass.refused > 0 { exit::NEEDS_A_PERSON } else { exit::DONE });
+        return Ok(if pass.failed + pass.refused > 0 || engine.clock_doubt().is_some() {
+            exit::NEEDS_A_PERSON
+        } else {
+            exit::DONE
+        });
     }
 
     let bell = Doorbell::new();
@@ -199,6 +257,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         standing: Standing::new(start.standing),
         metrics: metrics.clone(),
         scanned: AtomicI64::new(i64::MIN),
+        clock_told: AtomicBool::new(false),
         web_fault,
     });
     let answering = shown.clone();
@@ -213,12 +272,14 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         tokio::spawn(web::serve(listener, pages, token.clone()))
     });
 
+    let (hearing, ringing) = (store.clone(), bell.clone());
+    let shared_bell = tokio::spawn(async move { hearing.listen(&|| ringing.ring()).await });
     let (after, clock) = (shown.clone(), context.clock.clone());
     let serving =
         tokio::spawn(serve::serve(engine.clone(), bell.clone(), watchdog, token.clone(), systemd::STOP, move |pass| {
             after.scanned(pass, Clock::now(&clock));
         }));
-    tracing::info!(database = %database.display(), "ready");
+    tracing::info!(database = %status::instance(&settings), "ready");
     systemd::ready(&shown.line("ready"));
     loop {
         match signals.next().await {
@@ -232,6 +293,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     systemd::stopping("stopping: what was handed over is finished");
     tracing::info!("stopping");
     token.cancel();
+    shared_bell.abort();
     if let Err(error) = scheduler.shutdown().await {
         tracing::debug!(%error, "the scheduler did not stop cleanly");
     }

@@ -15,7 +15,11 @@ use crate::{
     clock::millis,
     config::{load::load_all, settings::Settings, settings_file::environment},
     doorbell,
-    engine::LAST_PASS,
+    engine::{
+        LAST_PASS,
+        instance::{Guard, WHAT_TO_DO},
+        time::Doubt,
+    },
     store::{
         Store,
         ledger::{PlanningStore, ReadingStore},
@@ -24,6 +28,9 @@ use crate::{
 
 /// A daemon whose last pass is older than this is not ready, whatever it says.
 const STALE_MINUTES: i64 = 5;
+
+/// As much as the clock may stand behind what was worked off.
+const BEHIND_MINUTES: i64 = 2;
 
 /// What the running daemon adds to what the database shows.
 pub fn answer(shown: &Shown) -> String {
@@ -71,9 +78,46 @@ pub fn answer(shown: &Shown) -> String {
             "files_differ": shown.files_differ(),
         },
         "web_fault": shown.web_fault,
+        "clock": clock(shown.engine.clock_doubt(), zone),
+        "disk_full": shown.engine.trouble.full(shown.context.clock.boot_time()),
         "pid": std::process::id(),
     })
     .to_string()
+}
+
+/// Whether the clock is believed, and what is known of it if it is not.
+fn clock(doubt: Option<Doubt>, zone: &TimeZone) -> Value {
+    let Some(doubt) = doubt else { return json!({ "believed": true }) };
+    let mut clock = json!({ "believed": false, "why": doubt.as_str() });
+    match doubt {
+        Doubt::Jumped { expected, .. } => clock["expected"] = stamp_in(expected, zone).into(),
+        Doubt::Behind { worked_off } => clock["worked_off"] = stamp_in(worked_off, zone).into(),
+        Doubt::OutsideCalendar { first, last } => clock["years"] = json!([first, last]),
+    }
+    clock
+}
+
+/// What is wrong with the clock, for people; empty: nothing.
+fn clock_words(clock: &Value, now: &str, local: &dyn Fn(&Value) -> String) -> String {
+    let wait = "Không lập lịch nhắc, không lập phiếu, không gửi gì";
+    match clock["why"].as_str() {
+        Some("jumped") => format!(
+            "ĐỒNG HỒ MÁY BỊ CHỈNH VƯỢT LÊN TRƯỚC: đang là {now}, lẽ ra là {}. {wait} cho tới khi đồng hồ được chỉnh lại, \
+             máy chủ giờ xác nhận, hoặc người vận hành xác nhận giờ này đúng bằng `dondoc clock confirm`.",
+            local(&clock["expected"])
+        ),
+        Some("behind") => format!(
+            "ĐỒNG HỒ MÁY CHẠY CHẬM: đang là {now}, mà việc đã làm tới {}. {wait} cho tới khi đồng hồ đuổi kịp, hoặc người \
+             vận hành xác nhận giờ này đúng bằng `dondoc clock confirm`.",
+            local(&clock["worked_off"])
+        ),
+        Some("outside_calendar") => format!(
+            "ĐỒNG HỒ MÁY SAI NĂM: đang là {now}, mà calendar.toml có lịch các năm {}–{}. {wait} cho tới khi đồng hồ được \
+             chỉnh lại (hoặc calendar.toml có lịch của năm đó).",
+            clock["years"][0], clock["years"][1]
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Lines of what moved that are shown: an answer is one line of a bounded length.
@@ -157,7 +201,22 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
         writeln!(out, "{status}")?;
     } else {
         let ready = status["ready"] == true;
-        writeln!(out, "{}", if ready { "Dịch vụ đang chạy." } else { "Dịch vụ KHÔNG chạy (hoặc không trả lời)." })?;
+        let (held, full) = (&status["held"], &status["disk_full"]);
+        if let (Some(what), Some(help)) = (held["message"].as_str(), held["help"].as_str()) {
+            writeln!(out, "KHÔNG GỬI: {what}. {help}")?;
+        } else if let Some(why) = full.as_str() {
+            writeln!(out, "TẠM DỪNG vì đĩa đầy ({why}); dọn chỗ trống thì tự chạy tiếp.")?;
+        } else {
+            writeln!(
+                out,
+                "{}",
+                if ready {
+                    "Dịch vụ đang chạy."
+                } else {
+                    "Dịch vụ KHÔNG chạy (hoặc không trả lời)."
+                }
+            )?;
+        }
         let local = |at: jiff::Timestamp| at.to_zoned(zone.clone()).strftime("%d/%m/%Y %H:%M").to_string();
         let text = |key: &str| {
             let at = status[key].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
@@ -167,6 +226,10 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
             let at = at.as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
             at.map_or_else(|| "chưa có".to_owned(), local)
         };
+        let wrong = clock_words(&status["clock"], &local(context.now()), &stamp);
+        if !wrong.is_empty() {
+            writeln!(out, "{wrong}")?;
+        }
         tell_rules(&mut out, &status, &stamp)?;
         if let Some(fault) = status["web_fault"].as_str() {
             writeln!(out, "Không mở được cổng số liệu {fault}; việc nhắc không bị ảnh hưởng.")?;
@@ -195,6 +258,14 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
             status["register"]["head"].as_str().unwrap_or_default().get(..16).unwrap_or_default(),
             status["unwritten_files"]
         )?;
+        if let Some(day) = status["daily_list"]["last"].as_str().and_then(|day| day.parse().ok()) {
+            writeln!(
+                out,
+                "Danh sách những ai không liên hệ được: gửi gần nhất ngày {}, {} nơi nhận.",
+                crate::message::words::date(day),
+                status["daily_list"]["recipients"]
+            )?;
+        }
         for (agency, audience, channel, why, since) in unreachable.iter().take(20) {
             let audience = crate::message::words::audience(audience, crate::planning::task::Role::Lead);
             let why = super::explain::because(why);
@@ -212,6 +283,11 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
     Ok(if status["ready"] == true { exit::DONE } else { exit::NEEDS_A_PERSON })
 }
 
+/// Which database this is: a file's path, or a server's address (there is no password in it).
+pub fn instance(settings: &Settings) -> String {
+    if settings.is_on_server() { settings.store_url.clone() } else { Context::database(settings).display().to_string() }
+}
+
 async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context: &Context) -> anyhow::Result<Value> {
     let counts = ReadingStore::counts(store).await?;
     let last = PlanningStore::mark(store, LAST_PASS).await?.map(millis);
@@ -222,6 +298,12 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     // A database of an older version has none until the daemon was started once.
     let accepted = store.policy_in_force().await?;
     let (files, fault) = files(context, live.as_ref(), accepted.as_ref().map(|accepted| accepted.digest.as_str()));
+    let held = match settings.store_url.starts_with("sqlite:") {
+        true => Guard::new(&database).find(store).await?.held,
+        false => None,
+    };
+    let held =
+        held.map_or(Value::Null, |held| json!({ "code": held.code(), "message": held.told(), "help": WHAT_TO_DO }));
     let from_live = |key: &str| live.as_ref().map_or(Value::Null, |live| live[key].clone());
     let mut rules = match &live {
         Some(live) => live["rules"].clone(),
@@ -233,10 +315,19 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     };
     rules["files"] = files.into();
     rules["first_fault"] = fault.as_ref().map(Fault::to_json).unwrap_or_default();
+    let listed = store.open_lists().await?;
+    // Nobody looks at the clock while no daemon runs; what the next start would hold against it can be said.
+    let behind = last.filter(|last| context.now() + BEHIND_MINUTES.minutes() < *last);
+    let clock = match &live {
+        Some(live) => live["clock"].clone(),
+        None => clock(behind.map(|worked_off| Doubt::Behind { worked_off }), zone),
+    };
+    let believed = clock["believed"] != false;
     let fresh = last.is_some_and(|last| context.now() < last + STALE_MINUTES.minutes());
     Ok(json!({
-        "ready": live.is_some() && fresh,
-        "instance": database.display().to_string(),
+        "ready": live.is_some() && fresh && believed && held.is_null(),
+        "clock": clock,
+        "instance": instance(settings),
         "last_scan": last.map(|at| stamp_in(at, zone)),
         "open_tasks": counts.open_tasks,
         "held_tasks": counts.held_tasks,
@@ -245,11 +336,17 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
         "dead": counts.dead,
         "unknown": counts.unknown,
         "unreachable": counts.unreachable,
+        "daily_list": {
+            "last": listed.iter().map(|list| list.day).max().map(|day| day.to_string()),
+            "recipients": listed.len(),
+        },
         "channels": live.as_ref().map_or_else(|| json!({}), |live| live["channels"].clone()),
         "reload": from_live("reload"),
         "last_reload": from_live("last_reload"),
         "rules": rules,
         "web_fault": from_live("web_fault"),
+        "held": held,
+        "disk_full": from_live("disk_full"),
         "register": { "entries": counts.register_entries, "head": counts.register_head },
         "unwritten_files": counts.unwritten_files,
     }))

@@ -24,7 +24,7 @@ use crate::{
         simulate::{Foreseen, simulate},
         task::Block,
     },
-    store::{ledger::ReadingStore, sqlite::SqliteStore},
+    store::ledger::ReadingStore,
 };
 
 /// The real parts.
@@ -58,12 +58,8 @@ impl Wiring for Parts {
 
 /// The directory on record, if there is a database with one in it.
 async fn directory(settings: &Settings) -> Option<Directory> {
-    let database = Context::database(settings);
-    if !settings.store_url.starts_with("sqlite:") || !database.is_file() {
-        return None;
-    }
-    let store = SqliteStore::open_read_only(&database).await.ok()?;
-    let rows = store.directory().await.ok();
+    let store = Context::look(settings).await.ok()??;
+    let rows = ReadingStore::directory(&*store).await.ok();
     store.close().await;
     let rows = rows.filter(|rows| !rows.agencies.is_empty())?;
     let focal = settings.blocks.iter().map(|(block, b)| (*block, b.focal_agency.clone())).collect();

@@ -41,6 +41,14 @@ pub(super) fn settings() -> Value {
             ("transport", word(&["maildir", "smtp"], "maildir để thư vào thư mục, không gửi đi đâu; smtp gửi thật")),
             ("from", form("@", "địa chỉ gửi: Đôn đốc nhiệm vụ <dondoc@office.example>")),
             ("reply_to", form("@", "địa chỉ nhận trả lời")),
+            ("operator", form("@", "địa chỉ bộ phận vận hành: nhận danh sách hằng ngày những ai không liên hệ được")),
+            (
+                "daily_list_at",
+                form(
+                    r"^\s*(([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?\s*$",
+                    "giờ gửi danh sách ấy, mỗi ngày làm việc; để trống là không gửi",
+                ),
+            ),
             (
                 "allowed_domains",
                 list(
@@ -100,7 +108,26 @@ pub(super) fn settings() -> Value {
                         ],
                     ),
                 ),
-                ("store", table("cơ sở dữ liệu", &[], [("url", form("^sqlite:", "sqlite: và đường dẫn một tệp"))])),
+                (
+                    "store",
+                    table(
+                        "cơ sở dữ liệu",
+                        &[],
+                        [
+                            (
+                                "url",
+                                form(
+                                    "^(sqlite:|postgres(ql)?://)",
+                                    "sqlite: và đường dẫn một tệp, hoặc postgres://người-dùng@máy-chủ/tên",
+                                ),
+                            ),
+                            (
+                                "password_file",
+                                text("tệp chứa mật khẩu của PostgreSQL; mật khẩu không viết trong tệp cấu hình"),
+                            ),
+                        ],
+                    ),
+                ),
                 (
                     "scan",
                     table(

@@ -28,6 +28,13 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Settings {
+    /// Whether the ledger is on a PostgreSQL server, which other machines may send from too.
+    pub fn is_on_server(&self) -> bool {
+        !self.store_url.starts_with("sqlite:")
+    }
+}
+
 /// All settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -35,8 +42,10 @@ pub struct Settings {
     pub file: PathBuf,
     pub office: Office,
     pub files: Files,
-    /// `sqlite:/absolute/path` or `postgres://…`.
+    /// `sqlite:/absolute/path` or `postgres://…` (never with a password in it).
     pub store_url: String,
+    /// The password of a PostgreSQL server that asks for one.
+    pub store_password: Option<Secret>,
     pub scan: Scan,
     pub email: Email,
     pub import: Import,
@@ -76,6 +85,10 @@ pub struct Email {
     /// As written: `Đôn đốc nhiệm vụ <dondoc@office.example>`.
     pub from: String,
     pub reply_to: Option<String>,
+    /// Who keeps this service running: gets the daily list of those who could not be reached.
+    pub operator: Option<String>,
+    /// From when on in a working day that list goes out; none: it does not.
+    pub daily_list_at: Option<jiff::civil::Time>,
     /// Domains (and their subdomains) to which mail may go; never empty.
     pub allowed_domains: Vec<String>,
 }

@@ -2,17 +2,36 @@
 
 use super::{
     problem::quoted,
-    raw::Table,
+    raw::{Data, Table},
     settings::{Email, EmailTransport, Secret, Smtp, SmtpTls},
     settings_file::{Reader, is_loopback, sub},
     shipped::words,
 };
 
+/// When the daily list goes out where no line says it: after the morning's letters, so that their refusals are in it.
+const DAILY_LIST_AT: jiff::civil::Time = jiff::civil::Time::constant(9, 0, 0, 0);
+
+/// Whether mail may go to an address.
+fn allowed(address: &str, domains: &[String]) -> bool {
+    let domain = address.trim_end_matches('>').rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
+    let under = |allowed: &String| domain.strip_suffix(allowed.as_str()).is_some_and(|sub| sub.ends_with('.'));
+    domains.iter().any(|allowed| domain == *allowed || under(allowed))
+}
+
 impl Reader<'_> {
     pub fn email(&self, root: &Table<'_>) -> Option<Email> {
         root.missing("email", "[email]\ntransport = \"smtp\"\nfrom = \"Đôn đốc nhiệm vụ <dondoc@…>\"");
         let table = root.table("email", "[email]")?;
-        table.known(&["transport", "from", "reply_to", "allowed_domains", "maildir", "smtp"]);
+        table.known(&[
+            "transport",
+            "from",
+            "reply_to",
+            "operator",
+            "daily_list_at",
+            "allowed_domains",
+            "maildir",
+            "smtp",
+        ]);
         table.missing("transport", "transport = \"smtp\" (gửi thật) hoặc \"maildir\" (để thư vào thư mục)");
         table.missing("from", "from = \"Đôn đốc nhiệm vụ <dondoc@office.example>\"");
         table.missing("allowed_domains", "allowed_domains = [\"hanoi.gov.vn.example\"]");
@@ -32,7 +51,21 @@ impl Reader<'_> {
         };
         let from = address("from", "Đôn đốc nhiệm vụ <dondoc@office.example>");
         let reply_to = address("reply_to", "vanphong@office.example");
+        let operator = address("operator", "vanhanh@office.example");
+        let daily_list_at = match table.find("daily_list_at").map(|node| &node.data) {
+            Some(Data::Text(text) | Data::Env(text)) if text.trim().is_empty() => None,
+            Some(_) => table.time("daily_list_at").map(|(time, _)| time),
+            None => Some(DAILY_LIST_AT),
+        };
         let allowed_domains = self.domains(&table);
+        if let Some(operator) = &operator
+            && !allowed_domains.is_empty()
+            && !allowed(operator, &allowed_domains)
+        {
+            let message = format!("`operator` ở ngoài các tên miền được gửi: {}", quoted(operator));
+            let help = "thêm tên miền đó vào `allowed_domains`, hoặc dùng địa chỉ khác";
+            table.error(&table.value_place("operator"), "address-not-allowed", message, help);
+        }
         let maildir = sub(&table, "email", "maildir");
         let path = maildir.and_then(|table| table.filled("path", "path = \"mail\""));
         let smtp_table = sub(&table, "email", "smtp");
@@ -51,7 +84,7 @@ impl Reader<'_> {
             false => EmailTransport::Maildir { path: self.path(&path.map_or("mail".to_owned(), |(text, _)| text)) },
             true => EmailTransport::Smtp(smtp?),
         };
-        Some(Email { transport, from: from?, reply_to, allowed_domains })
+        Some(Email { transport, from: from?, reply_to, operator, daily_list_at, allowed_domains })
     }
 
     fn domains(&self, table: &Table<'_>) -> Vec<String> {

@@ -23,9 +23,9 @@ use crate::planning::task::Block;
 const SECTIONS: [(&str, &[&str]); 16] = [
     ("office", &["name", "time_zone"]),
     ("files", &["rules", "calendar", "templates"]),
-    ("store", &["url"]),
+    ("store", &["url", "password_file"]),
     ("scan", &["schedule", "batch"]),
-    ("email", &["transport", "from", "reply_to", "allowed_domains"]),
+    ("email", &["transport", "from", "reply_to", "operator", "daily_list_at", "allowed_domains"]),
     ("email.maildir", &["path"]),
     ("email.smtp", &["host", "port", "tls", "username", "password_file", "max_connections", "messages_per_minute"]),
     ("import", &["confirm_above"]),
@@ -144,7 +144,7 @@ impl Reader<'_> {
         root.known(&top);
         let office = self.office(root);
         let files = self.files(root);
-        let store_url = self.store(root);
+        let store = self.store(root);
         let scan = self.scan(root);
         let email = self.email(root);
         let import = section(root, "import");
@@ -160,11 +160,13 @@ impl Reader<'_> {
         let directory = notices.as_ref().and_then(|table| table.filled("directory", "directory = \"notices\""));
         let prefix = notices.as_ref().and_then(|table| table.text("number_prefix", "number_prefix = \"\""));
         let web = self.web(root);
+        let (store_url, store_password) = store?;
         Some(Settings {
             file: path.to_owned(),
             office: office?,
             files,
-            store_url: store_url?,
+            store_url,
+            store_password,
             scan,
             email: email?,
             import: Import { confirm_above: confirm_above as u32 },
@@ -229,32 +231,6 @@ impl Reader<'_> {
             calendar: self.path(&file("calendar").map_or("calendar.toml".to_owned(), |(text, _)| text)),
             templates,
         }
-    }
-
-    fn store(&self, root: &Table<'_>) -> Option<String> {
-        let example = "url = \"sqlite:dondoc.db\"";
-        let named = section(root, "store").and_then(|table| table.filled("url", example));
-        let Some((url, place)) = named else { return Some(format!("sqlite:{}", self.path("dondoc.db").display())) };
-        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let message = "phiên bản này chưa dùng được PostgreSQL";
-            self.faults.error(&place, "not-available", message, format!("dùng SQLite: {example}"));
-            return None;
-        }
-        let Some(file) = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest)) else {
-            self.faults.error(
-                &place,
-                "bad-store-url",
-                "`url` phải bắt đầu bằng `sqlite:`",
-                format!("viết như: {example}"),
-            );
-            return None;
-        };
-        if file.is_empty() || file.contains([':', '?', '#', '%']) {
-            let help = format!("viết đường dẫn một tệp, không có `?`, `:`, `#`, `%`: {example}");
-            self.faults.error(&place, "bad-store-url", "`url` không chỉ tới một tệp", help);
-            return None;
-        }
-        Some(format!("sqlite:{}", self.path(file).display()))
     }
 
     fn scan(&self, root: &Table<'_>) -> Scan {
@@ -412,7 +388,7 @@ impl Reader<'_> {
 }
 
 /// A section with its keys checked.
-fn section<'a>(root: &Table<'a>, name: &str) -> Option<Table<'a>> {
+pub(super) fn section<'a>(root: &Table<'a>, name: &str) -> Option<Table<'a>> {
     let table = root.table(name, &format!("[{name}]"))?;
     if let Some((_, keys)) = SECTIONS.iter().find(|(section, _)| *section == name) {
         table.known(keys);

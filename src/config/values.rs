@@ -99,7 +99,7 @@ impl Table<'_> {
             Data::Moment(moment) if moment.date.is_none() && !moment.offset => {
                 moment.time.map(|time| time.hour() as u16 * 60 + time.minute() as u16)
             }
-            Data::Text(text) => minute_of_text(text.trim(), midnight_end),
+            Data::Text(text) | Data::Env(text) => minute_of_text(text.trim(), midnight_end),
             Data::Moment(_) => None,
             _ => {
                 let meant = hour(node.typed()).unwrap_or("08:00".to_owned());

@@ -252,6 +252,8 @@ pub const ALL_KEYS: &[&str] = &[
     "batch",
     "transport",
     "reply_to",
+    "operator",
+    "daily_list_at",
     "allowed_domains",
     "path",
     "host",

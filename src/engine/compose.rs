@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    KnownDirectory,
+    KnownDirectory, daily,
     facts::{Material, letter},
     gather::look_up,
     policy::Policy,
@@ -14,10 +14,14 @@ use crate::{
     message::{
         facts::{LetterFacts, Recipient, ZaloRecipient},
         mime::{self, Envelope},
+        texts::EmailText,
         zalo::webhook_body,
     },
     planning::{directory::TaskPeople, plan::unsayable, rules::ChannelKind},
-    store::ledger::{Claimed, Freeze},
+    store::{
+        daily::DailyList,
+        ledger::{Claimed, Freeze},
+    },
 };
 
 /// What is told of a message: never content of a classified task, for its facts have none.
@@ -49,6 +53,9 @@ pub(super) fn prepare(
     message: &Claimed,
     now: Timestamp,
 ) -> std::result::Result<Prepared, Unready> {
+    if let Some(list) = &message.list {
+        return daily_list(policy, known, material, message, list, now);
+    }
     if message.rows.is_empty() || !message.rows.iter().all(|row| row.is_current()) {
         return Err(Unready::Changed);
     }
@@ -115,6 +122,53 @@ pub(super) fn prepare(
     })
 }
 
+/// The daily list's bytes.
+fn daily_list(
+    policy: &Policy,
+    known: &KnownDirectory,
+    material: &Material,
+    message: &Claimed,
+    list: &DailyList,
+    now: Timestamp,
+) -> std::result::Result<Prepared, Unready> {
+    let to: Recipient = serde_json::from_str(&message.recipient).map_err(|error| Unready::Poison(error.to_string()))?;
+    let to_name = to.name.clone();
+    // Emptied when a task it named became classified.
+    if message.frozen.as_ref().is_some_and(|frozen| frozen.bytes.is_empty()) {
+        return Err(Unready::Changed);
+    }
+    let claimed = (list, message.address.as_str(), to);
+    let facts = daily::facts(policy, known, &material.unreached, claimed, now, message.frozen.is_some())
+        .map_err(|daily::Untold::Over| Unready::Changed)?;
+    let (bytes, key, subject) = match &message.frozen {
+        Some(frozen) => (frozen.bytes.clone(), frozen.message_id.clone(), String::new()),
+        None => {
+            let text = policy.texts.daily(&facts).map_err(|error| Unready::Poison(error.to_string()))?;
+            wrap(policy, text, message, to_name, now)?
+        }
+    };
+    let wire = if message.frozen.is_some() { mime::mark_repeat(&bytes, message.n) } else { bytes.clone() };
+    Ok(Prepared {
+        parcel: Parcel {
+            id: message.id,
+            address: message.address.clone(),
+            bytes: wire,
+            key: key.clone(),
+            attempt: if message.frozen.is_some() { message.n } else { 1 },
+        },
+        freeze: Freeze {
+            message: message.id,
+            token: message.token.clone(),
+            bytes,
+            message_id: key,
+            dated_at: now,
+            rows: Vec::new(),
+            directory_revision: known.revision,
+        },
+        about: About { subject, tasks: Vec::new() },
+    })
+}
+
 /// The domain of the sending address: the right side of every Message-ID.
 fn host(from: &str) -> String {
     let address = from.rsplit_once('<').map_or(from, |(_, rest)| rest).trim_end_matches('>');
@@ -127,8 +181,18 @@ fn email(
     message: &Claimed,
     now: Timestamp,
 ) -> std::result::Result<(Vec<u8>, String, String), Unready> {
-    let poison = |error: crate::message::texts::TextError| Unready::Poison(error.to_string());
-    let text = policy.texts.email(facts).map_err(poison)?;
+    let text = policy.texts.email(facts).map_err(|error| Unready::Poison(error.to_string()))?;
+    wrap(policy, text, message, facts.recipient.name.clone(), now)
+}
+
+/// A letter's texts as a message on the wire, under a Message-ID of its own.
+fn wrap(
+    policy: &Policy,
+    text: EmailText,
+    message: &Claimed,
+    to_name: String,
+    now: Timestamp,
+) -> std::result::Result<(Vec<u8>, String, String), Unready> {
     if let Some(why) = &text.fell_back {
         tracing::warn!(message = message.id, %why, "an own template failed on these facts; the shipped text goes out");
     }
@@ -138,14 +202,14 @@ fn email(
         from: policy.settings.email.from.clone(),
         reply_to: policy.settings.email.reply_to.clone(),
         to: message.address.clone(),
-        to_name: Some(facts.recipient.name.clone()).filter(|name| !name.is_empty()),
+        to_name: Some(to_name).filter(|name| !name.is_empty()),
         message_id: message_id.clone(),
         date: now,
         zone: policy.calendar.zone().clone(),
         host,
         extra_headers: Vec::new(),
     };
-    let bytes = mime::mime(&text, &envelope).map_err(poison)?;
+    let bytes = mime::mime(&text, &envelope).map_err(|error| Unready::Poison(error.to_string()))?;
     Ok((bytes, message_id, text.subject))
 }
 
@@ -158,7 +222,7 @@ fn zalo(
     let poison = |error: crate::message::texts::TextError| Unready::Poison(error.to_string());
     let text = policy.texts.zalo(facts).map_err(poison)?;
     // Stable for the message, whatever it is composed from.
-    let delivery = format!("dondoc-{}-{}", message.id, message.token.get(..12).unwrap_or(&message.token));
+    let delivery = format!("dondoc-{}-{}", message.id, message.token.get(20..).unwrap_or(&message.token));
     let to = ZaloRecipient {
         name: facts.recipient.name.clone(),
         phone: person.map(|person| person.phone.clone()).unwrap_or_default(),

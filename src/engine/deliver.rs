@@ -69,9 +69,13 @@ impl Engine {
 
     /// Delivers what is pending on one channel until nothing is left, the channel rests, or the service stops.
     pub async fn deliver_on(&self, kind: ChannelKind) -> Result<Round> {
-        let keeper = Keeper::start(self.store.clone(), self.clock.clone(), self.stopping().clone());
+        if !self.may_act() || self.trouble.rests(self.clock.boot_time()) {
+            return Ok(Round::default());
+        }
+        let keeper =
+            Keeper::start(self.store.clone(), self.clock.clone(), self.stopping().clone(), self.trouble.clone());
         let Some(channel) = self.channels.get(&kind).cloned() else { return self.give_up_channel(kind, &keeper).await };
-        if self.clock_is_behind() {
+        if self.believed_now().is_none() {
             return Ok(Round::default());
         }
         let mut sending = Sending {
@@ -88,6 +92,9 @@ impl Engine {
         };
         sending.run().await;
         channel.rest().await;
+        if let Some(guard) = &self.guard {
+            guard.sent(&*self.store, self.clock.now()).await?;
+        }
         sending.failure.map_or(Ok(sending.round), Err)
     }
 
@@ -159,7 +166,8 @@ impl Engine {
 
     /// Claims what goes next, at most `limit` messages, and composes it. `idle`: nothing else is in hand or will be.
     async fn fetch(self, kind: ChannelKind, limit: u32, idle: bool, keeper: Keeper) -> Result<Fetched> {
-        let now = self.clock.now();
+        // By a clock that is not believed nothing is due: the round is over.
+        let Some(now) = self.believed_now() else { return Ok(Fetched::default()) };
         let heads = self.store.pending(kind, now, limit).await?;
         let mut fetched = Fetched { found: heads.len(), ..Fetched::default() };
         let claimable = match self.sort_out(now, heads).await? {
@@ -172,11 +180,15 @@ impl Engine {
         if claimable.is_empty() {
             return Ok(fetched);
         }
+        if let Some(guard) = &self.guard {
+            guard.sending(&*self.store, now, self.clock.boot_time()).await?;
+        }
         let claimed = self.store.claim(now, now + LEASE, &claimable).await?;
         let mut tasks: Vec<_> = claimed.iter().flat_map(|message| message.rows.iter().map(|row| row.task)).collect();
         tasks.sort();
         tasks.dedup();
-        let (known, material) = match (self.directory().await, self.material(&tasks).await) {
+        let lists = claimed.iter().any(|message| message.list.is_some());
+        let (known, material) = match (self.directory().await, self.material(&tasks, lists).await) {
             (Ok(known), Ok(material)) => (known, material),
             (Err(error), _) | (_, Err(error)) => {
                 let at = self.clock.now() + Duration::from_secs(30);

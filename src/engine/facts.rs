@@ -26,16 +26,19 @@ use crate::{
 pub(super) struct Material {
     pub records: HashMap<TaskId, TaskRecord>,
     pub texts: HashMap<TaskId, TaskTexts>,
+    /// Where a message of the batch is a daily list.
+    pub unreached: Vec<crate::store::daily::Unreached>,
 }
 
 impl Engine {
     /// Reads what the messages of a batch speak of.
-    pub(super) async fn material(&self, tasks: &[TaskId]) -> Result<Material> {
+    pub(super) async fn material(&self, tasks: &[TaskId], lists: bool) -> Result<Material> {
         let records = self.store.tasks(tasks).await?;
         let texts = self.store.texts(tasks).await?;
         Ok(Material {
             records: records.into_iter().map(|record| (record.task.id, record)).collect(),
             texts: texts.into_iter().map(|texts| (TaskId(texts.task), texts)).collect(),
+            unreached: if lists { self.store.unreached().await? } else { Vec::new() },
         })
     }
 }

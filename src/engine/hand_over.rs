@@ -16,7 +16,7 @@ use super::{
 use crate::{
     channel::{Channel, Delivery, Gate, Parcel, breaker, masked},
     planning::{
-        outcome::{After, Outcome, after},
+        outcome::{After, Outcome, after, counts},
         rules::ChannelKind,
     },
     store::{
@@ -59,13 +59,18 @@ impl Engine {
         let Prepared { parcel, freeze, about } = prepared;
         let landed = |message: Claimed, about, came| Landed { message, about, came };
         // It was claimed a while ago: hours, a breaker and a stop are asked again.
-        let now = self.clock.now();
+        let believed = self.believed_now();
+        let now = believed.unwrap_or_else(|| self.reckoned_now());
         let leaves = self.policy().may_leave(&message.hours, now);
         let rests = self.with_breaker(kind, |breaker| match breaker.state() {
             breaker::State::Open { until, .. } => Some(*until),
             _ => None,
         });
-        if self.stopping().is_cancelled() || leaves > now || rests.is_some_and(|until| until > now) {
+        if self.stopping().is_cancelled()
+            || believed.is_none()
+            || leaves > now
+            || rests.is_some_and(|until| until > now)
+        {
             let back = hold(&message, rests.unwrap_or(now).max(leaves));
             return landed(message, about, Landing::Back(back, "not begun"));
         }
@@ -109,7 +114,8 @@ impl Engine {
         let (recorded, earlier, outcome) = match came {
             Landing::Back(next, why) => (release(&message, next, why), Vec::new(), None),
             Landing::Answered(outcome) => {
-                let now = self.clock.now();
+                // What is tried again is tried by the right clock.
+                let now = self.reckoned_now();
                 let observed =
                     self.with_breaker(kind, |breaker| breaker.observe(message.id, &message.address, outcome, now));
                 let recorded = Recorded {
@@ -145,7 +151,8 @@ impl Engine {
 
     fn next_of(&self, message: &Claimed, outcome: &Outcome, now: Timestamp) -> Next {
         let jitter = f64::from(message.token.bytes().map(u32::from).sum::<u32>() % 100) / 100.0;
-        match after(outcome, message.attempts + 1, now, jitter) {
+        let attempts = counts(outcome, message.attempts, message.frozen.is_some());
+        match after(outcome, attempts, now, jitter) {
             After::Sent => Next::Sent { day: self.policy().calendar.date_of(now) },
             // What an earlier try may have delivered stays frozen, whatever this one met before the hand-over.
             After::Retry { at, spend } if message.frozen.is_some() => Next::Repeat { at, spend },

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::trouble::Trouble;
 use crate::{
     clock::Clock,
     store::{
@@ -37,9 +38,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the writer. In a task of its own: a sender's deadline must not cancel a transaction half-way (sqlx #4385).
-    pub(super) fn start(store: Arc<dyn Store>, clock: Clock, stopping: CancellationToken) -> Self {
+    pub(super) fn start(store: Arc<dyn Store>, clock: Clock, stopping: CancellationToken, trouble: Trouble) -> Self {
         let (entries, asked) = mpsc::unbounded_channel();
-        tokio::spawn(Writer { store, clock, stopping, asked }.run());
+        tokio::spawn(Writer { store, clock, stopping, trouble, asked }.run());
         Keeper { entries }
     }
 
@@ -68,6 +69,7 @@ struct Writer {
     store: Arc<dyn Store>,
     clock: Clock,
     stopping: CancellationToken,
+    trouble: Trouble,
     asked: mpsc::UnboundedReceiver<Entry>,
 }
 
@@ -115,6 +117,7 @@ impl Writer {
                     gates.into_iter().zip(answers).for_each(|(gate, answer)| tell(gate, Some(answer)));
                 }
                 Err(error) => {
+                    self.trouble.notice(&error, self.clock.boot_time());
                     if !gates.is_empty() {
                         tracing::error!(%error, "the gate could not be asked; nothing is handed over");
                     }
@@ -147,7 +150,10 @@ impl Writer {
             }
             match self.store.settle(self.clock.now(), kept.outcomes.clone(), Vec::new()).await {
                 Ok(_) => return kept.answer(|| Ok(())),
-                Err(again) => error = again,
+                Err(again) => {
+                    self.trouble.notice(&again, self.clock.boot_time());
+                    error = again;
+                }
             }
         }
     }

@@ -6,30 +6,39 @@
 
 pub mod arithmetic;
 mod compose;
+mod daily;
 pub mod deliver;
 mod facts;
 pub mod foresee;
 mod gather;
 mod hand_over;
+pub mod instance;
 mod keeper;
 mod notices;
 pub mod policy;
 mod scan;
 pub mod serve;
+mod shared;
 pub mod story;
+pub mod time;
+pub mod trouble;
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use self::policy::Policy;
+use self::{
+    instance::{Guard, Held},
+    policy::Policy,
+    trouble::Trouble,
+};
 use crate::{
     channel::Channel,
     clock::{Clock, millis},
@@ -40,7 +49,7 @@ use crate::{
         rules::ChannelKind,
         task::{AgencyId, Block, TaskId},
     },
-    store::{Result, Store, ledger::DirectoryRows},
+    store::{Result, Store, instance::COPY_UNTIL, ledger::DirectoryRows},
 };
 
 /// The mark of the last instant that was worked off.
@@ -54,9 +63,6 @@ const LOOK_AGAIN: u32 = 2000;
 
 /// How far the stored mark may lag behind, so that an idle daemon hardly writes.
 const MARK_EVERY_MS: i64 = 60_000;
-
-/// A clock that stands this much before the mark is wrong, not merely corrected.
-const BEHIND_MS: i64 = 120_000;
 
 /// Something that happened, for whoever watches: the log, or the demo's screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,16 +104,28 @@ pub struct Engine {
     directory: Arc<Mutex<Option<Arc<KnownDirectory>>>>,
     /// The directory's revision and the day for which the list of the unreachable was last gone through.
     looked_for: Arc<Mutex<Option<(i64, jiff::civil::Date)>>>,
+    /// The day whose lists of the unreachable were made.
+    listed: Arc<Mutex<Option<jiff::civil::Date>>>,
     observer: Observer,
     /// Unix milliseconds up to which we were awake and working.
     awake: Arc<AtomicI64>,
     /// Unix milliseconds of the scan that is under way, or of the last one.
     began: Arc<AtomicI64>,
     marked: Arc<AtomicI64>,
+    watch: Arc<Mutex<time::Watch>>,
+    /// Whether the steps of the rules in force were accepted; not by a clock that is not believed.
+    settled: Arc<AtomicBool>,
     /// Set when the service is to end: no further claims.
     stopping: tokio_util::sync::CancellationToken,
     /// Called between batches, so that a long pass does not look like a hang.
     alive: Arc<dyn Fn() + Send + Sync>,
+    /// Watches whether this database is the one that sends; none where there can be no copy (tests, a shared server).
+    guard: Option<Arc<Guard>>,
+    /// What an earlier run left was taken up.
+    begun: Arc<AtomicBool>,
+    /// The first scan after an adoption is still to come.
+    adopted: Arc<AtomicBool>,
+    pub trouble: Trouble,
 }
 
 /// The directory as last read, and of which revision it is.
@@ -134,13 +152,63 @@ impl Engine {
             rests: Arc::default(),
             directory: Arc::default(),
             looked_for: Arc::default(),
+            listed: Arc::default(),
             observer,
             awake: Arc::new(AtomicI64::new(i64::MIN)),
             began: Arc::new(AtomicI64::new(i64::MIN)),
             marked: Arc::new(AtomicI64::new(i64::MIN)),
+            watch: Arc::default(),
+            settled: Arc::new(AtomicBool::new(true)),
             stopping: tokio_util::sync::CancellationToken::new(),
             alive: Arc::new(|| ()),
+            guard: None,
+            begun: Arc::default(),
+            adopted: Arc::default(),
+            trouble: Trouble::default(),
         }
+    }
+
+    /// Sets who watches whether this database may send.
+    pub fn guarded(mut self, guard: Arc<Guard>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Why nothing is planned, filed or sent from this database; `None`: it is.
+    pub fn held(&self) -> Option<Held> {
+        self.guard.as_ref().and_then(|guard| guard.held())
+    }
+
+    /// Looks whether this database may send; the first time that it may, what an earlier run left is taken up.
+    async fn may_work(&self) -> Result<bool> {
+        if let Some(guard) = self.guard.as_ref().filter(|guard| guard.is_free()) {
+            guard.same_file()?;
+        }
+        if let Some(guard) = self.guard.as_ref().filter(|guard| !guard.is_free()) {
+            let (held, news) = guard.look(&*self.store, self.clock.now()).await?;
+            if let Some(held) = held {
+                if news {
+                    tracing::error!(
+                        "{held}: nothing is planned, filed or sent; if this is the one that is to send, and the other has \
+                         stopped for good, run `dondoc instance adopt --why …`"
+                    );
+                }
+                return Ok(false);
+            }
+            if news {
+                tracing::warn!("this database was adopted: it plans, files and sends from now on");
+            }
+        }
+        if !self.begun.load(Ordering::SeqCst) {
+            self.take_up().await?;
+            self.begun.store(true, Ordering::SeqCst);
+        }
+        Ok(true)
+    }
+
+    /// Whether senders and writers of files may act; the scan looks, they only ask.
+    fn may_act(&self) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.is_free())
     }
 
     /// Sets what is called between batches of a pass (the watchdog's food).
@@ -159,9 +227,20 @@ impl Engine {
         self.policy.load_full()
     }
 
-    /// Takes up what a crash or a stop left: leases end, what was handed over without an answer is marked.
+    /// Takes up what a crash or a stop left: leases end, what was handed over without an answer is marked. A database that
+    /// may not send is left as it is, until it may.
     pub async fn start(&self) -> Result<()> {
-        let now = self.clock.now();
+        self.keep_time().await?;
+        if let Some(last) = self.store.mark(LAST_PASS).await? {
+            self.awake.store(last, Ordering::SeqCst);
+            self.marked.store(last, Ordering::SeqCst);
+        }
+        self.may_work().await.map(|_| ())
+    }
+
+    async fn take_up(&self) -> Result<()> {
+        let (now, believed) = self.now_or_earliest();
+        self.adopted.store(self.store.mark(COPY_UNTIL).await?.is_some(), Ordering::SeqCst);
         let rescued = self.store.rescue(now).await?;
         if rescued.released + rescued.unanswered + rescued.poisoned > 0 {
             tracing::warn!(
@@ -171,6 +250,12 @@ impl Engine {
                 "took up messages that an earlier run left unfinished"
             );
         }
+        self.settled.store(false, Ordering::SeqCst);
+        if believed { self.settle_in(now).await } else { self.refresh_known().await }
+    }
+
+    /// Accepts the rules' steps as of `now`, and looks at every task where that changes what was planned.
+    async fn settle_in(&self, now: Timestamp) -> Result<()> {
         policy::accept_steps(&*self.store, &self.policy(), now).await?;
         self.refresh_known().await?;
         // Files edited while the daemon was stopped count like a reload: a step may come before the look that was set.
@@ -179,16 +264,20 @@ impl Engine {
             self.look_again(now).await?;
             self.store.set_mark(PLANNED_UNDER, digest).await?;
         }
-        if let Some(last) = self.store.mark(LAST_PASS).await? {
-            self.awake.store(last, Ordering::SeqCst);
-            self.marked.store(last, Ordering::SeqCst);
-        }
+        self.settled.store(true, Ordering::SeqCst);
         Ok(())
     }
 
     /// Swaps in new rules, calendar and texts; what is not yet sent is planned anew.
     pub async fn adopt(&self, mut policy: Policy) -> Result<u64> {
-        let now = self.clock.now();
+        let Some(now) = self.believed_now() else {
+            // Steps accepted by a wrong clock would be known since a wrong day: the next pass that believes it does it.
+            policy.known = self.store.steps_known().await?.0;
+            self.policy.store(Arc::new(policy));
+            self.forget_directory();
+            self.settled.store(false, Ordering::SeqCst);
+            return Ok(0);
+        };
         policy::accept_steps(&*self.store, &policy, now).await?;
         policy.known = self.store.steps_known().await?.0;
         let digest = policy.digest();
@@ -239,21 +328,6 @@ impl Engine {
         if awake == i64::MIN { None } else { Stop::between(millis(awake), now) }
     }
 
-    /// Whether the clock stands before what was already worked off (a battery gone, a wrong server): then nothing is
-    /// planned, filed or sent until it has caught up, for every instant would be the wrong one.
-    fn clock_is_behind(&self) -> bool {
-        let (now, awake) = (self.clock.now(), self.awake.load(Ordering::SeqCst));
-        let behind = awake != i64::MIN && now.as_millisecond().saturating_add(BEHIND_MS) < awake;
-        if behind {
-            tracing::error!(
-                %now,
-                worked_off = %millis(awake),
-                "the clock stands before what was already worked off: nothing is planned or sent until it is right"
-            );
-        }
-        behind
-    }
-
     /// One round: plan what is due, make messages, send them, write files. Errors of the database end it; everything
     /// else belongs to the task or message it befell.
     pub async fn pass(&self) -> Result<Pass> {
@@ -273,15 +347,30 @@ impl Engine {
     /// Plans, files and bundles; sends nothing.
     pub(super) async fn plan_and_bundle(&self) -> Result<Pass> {
         let mut pass = Pass::default();
-        if self.clock_is_behind() {
+        if !self.may_work().await? {
             return Ok(pass);
         }
-        let now = self.clock.now();
+        let Some(now) = self.confirmed_now().await? else { return Ok(pass) };
+        if !self.settled.load(Ordering::SeqCst) {
+            self.settle_in(now).await?;
+        }
+        let Some(_turn) = self.store.planning_turn().await? else {
+            // Another sender is at it: nothing is missed.
+            self.stay_awake(now);
+            return Ok(pass);
+        };
+        self.others_were_awake(now).await?;
         self.began.store(now.as_millisecond(), Ordering::SeqCst);
         self.scan(now, &mut pass).await?;
+        if let Some(guard) = self.guard.as_ref().filter(|_| pass.filed > 0) {
+            guard.filed(&*self.store, now).await?;
+        }
         self.gather(now).await?;
         // A scan that was ended early has not worked everything off.
         if !self.stopping.is_cancelled() {
+            if self.adopted.swap(false, Ordering::SeqCst) {
+                self.store.clear_mark(COPY_UNTIL).await?;
+            }
             self.stay_awake(now);
             self.mark(now).await?;
         }
@@ -324,23 +413,36 @@ impl Engine {
 
     /// Writes what notices' files are not yet written. A failure is loud and tried again; it stops nothing else.
     pub async fn write_files(&self) {
+        if !self.may_act() {
+            return;
+        }
         let policy = self.policy();
         let directory = policy.settings.notices.directory.clone();
         let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);
         match export::write_pending(&*self.store, &directory, self.clock.now(), &render).await {
             Ok(report) => self.tell_files(&report),
-            Err(error) => tracing::error!(%error, "notices' files were not written"),
+            Err(error) => {
+                tracing::error!(%error, "notices' files were not written");
+                self.trouble.notice(&error, self.clock.boot_time());
+            }
         }
     }
 
     /// Compares notices' files with the database: at start, beside the work.
     pub async fn reconcile_files(&self) {
+        // A copy's notices may be older than those that stand there.
+        if !self.may_act() {
+            return;
+        }
         let policy = self.policy();
         let directory = policy.settings.notices.directory.clone();
         let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);
         match export::reconcile(&*self.store, &directory, self.clock.now(), &render).await {
             Ok(report) => self.tell_files(&report),
-            Err(error) => tracing::error!(%error, "notices' files were not compared with the database"),
+            Err(error) => {
+                tracing::error!(%error, "notices' files were not compared with the database");
+                self.trouble.notice(&error, self.clock.boot_time());
+            }
         }
     }
 

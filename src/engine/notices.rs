@@ -1,5 +1,7 @@
 //! The facts of an overdue notice as they stand when it is filed, and its files' bytes.
 
+use std::collections::HashMap;
+
 use jiff::{Timestamp, Unit};
 
 use super::{
@@ -19,47 +21,64 @@ use crate::{
         directory::PostRole,
         ledger::ReminderState,
         plan::{FilingDue, Plan},
-        task::{Block, Clock},
+        task::{AgencyId, Block, Clock, TaskId},
     },
     store::{
         Result, StoreError,
-        ledger::{StoryRow, TaskRecord, TaskTexts},
+        ledger::{TaskRecord, TaskTexts, UrgingRow},
         register::{FileKind, NewNotice, NoticeKey},
     },
 };
 
 impl Engine {
-    /// The notices a plan files.
+    /// The notices that a batch of plans files, by task: what they tell is read for all of them together.
     pub(super) async fn notices(
         &self,
         policy: &Policy,
         now: Timestamp,
-        record: &TaskRecord,
-        plan: &Plan,
-    ) -> Result<Vec<NewNotice>> {
-        if plan.filings.is_empty() {
-            return Ok(Vec::new());
+        planned: &[(TaskRecord, Plan)],
+    ) -> Result<HashMap<TaskId, Vec<NewNotice>>> {
+        let filing: Vec<&(TaskRecord, Plan)> = planned.iter().filter(|(_, plan)| !plan.filings.is_empty()).collect();
+        if filing.is_empty() {
+            return Ok(HashMap::new());
         }
         let known = self.directory().await?;
-        let texts = self.store.texts(&[record.task.id]).await?.into_iter().next().unwrap_or_default();
-        let story = self.store.story(record.task.id).await?;
-        let mut notices = Vec::with_capacity(plan.filings.len());
-        for filing in &plan.filings {
-            let overdue = self.store.overdue_of(filing.key.agency, policy.calendar.date_of(now)).await?;
-            let facts = facts(policy, &known.directory, record, &texts, &story, filing, overdue, now)?;
-            let key = &filing.key;
-            let key = NoticeKey {
-                task: record.task.id,
-                clock: key.clock,
-                arming: key.arming,
-                agency: key.agency,
-                rule: key.rule.clone(),
-                step: key.step.clone(),
-                occurrence: key.occurrence,
-            };
-            notices.push(new_notice(key, filing.due_at, facts, &policy.settings.notices.number_prefix));
+        let tasks: Vec<TaskId> = filing.iter().map(|(record, _)| record.task.id).collect();
+        let texts = self.store.texts(&tasks).await?;
+        let texts: HashMap<TaskId, TaskTexts> = texts.into_iter().map(|texts| (TaskId(texts.task), texts)).collect();
+        let urged = self.store.urgings_of(&tasks).await?;
+        let today = policy.calendar.date_of(now);
+        // Counted once a batch: it is a figure beside the notice's own facts, as of this pass.
+        let mut overdue: HashMap<AgencyId, u32> = HashMap::new();
+        let (no_texts, no_urgings) = (TaskTexts::default(), Vec::new());
+        let mut drawn = HashMap::with_capacity(filing.len());
+        for (record, plan) in filing {
+            let task = record.task.id;
+            let (texts, urged) = (texts.get(&task).unwrap_or(&no_texts), urged.get(&task).unwrap_or(&no_urgings));
+            let mut notices = Vec::with_capacity(plan.filings.len());
+            for filing in &plan.filings {
+                let agency = filing.key.agency;
+                let count = match overdue.get(&agency) {
+                    Some(count) => *count,
+                    None => self.store.overdue_of(agency, today).await?,
+                };
+                overdue.insert(agency, count);
+                let facts = facts(policy, &known.directory, record, texts, urged, filing, count, now)?;
+                let key = &filing.key;
+                let key = NoticeKey {
+                    task,
+                    clock: key.clock,
+                    arming: key.arming,
+                    agency: key.agency,
+                    rule: key.rule.clone(),
+                    step: key.step.clone(),
+                    occurrence: key.occurrence,
+                };
+                notices.push(new_notice(key, filing.due_at, facts, &policy.settings.notices.number_prefix));
+            }
+            drawn.insert(task, notices);
         }
-        Ok(notices)
+        Ok(drawn)
     }
 }
 
@@ -69,7 +88,7 @@ fn facts(
     directory: &crate::planning::directory::Directory,
     record: &TaskRecord,
     texts: &TaskTexts,
-    story: &[StoryRow],
+    urged: &[UrgingRow],
     filing: &FilingDue,
     agency_overdue: u32,
     now: Timestamp,
@@ -140,7 +159,7 @@ fn facts(
         days_overdue: i64::from(effective.until((Unit::Day, today)).map_or(0, |span| span.get_days())),
         working_days_overdue: calendar.working_between(effective, today).map_err(uncovered)?,
         calendar_notes: days_off(calendar, effective, today),
-        urgings: urgings(policy, story, texts, filing),
+        urgings: urgings(policy, urged, texts, filing),
         imported_urgings: texts.imported_urgings,
         explanation: String::new(),
         state: task.state.as_str().to_owned(),
@@ -184,18 +203,18 @@ fn reading(word: &str) -> String {
 
 /// Every urging on record for this clock and agency: ours of which at least one message was accepted, and contacts by
 /// telephone or on paper; in order, numbered.
-fn urgings(policy: &Policy, story: &[StoryRow], texts: &TaskTexts, filing: &FilingDue) -> Vec<UrgingFacts> {
+fn urgings(policy: &Policy, urged: &[UrgingRow], texts: &TaskTexts, filing: &FilingDue) -> Vec<UrgingFacts> {
     let calendar = &policy.calendar;
-    let ours = |row: &&StoryRow| row.urging && row.key.clock == filing.key.clock && row.key.agency == filing.key.agency;
+    let ours = |row: &&UrgingRow| row.key.clock == filing.key.clock && row.key.agency == filing.key.agency;
     let mut told: Vec<(Timestamp, UrgingFacts)> = Vec::new();
     let mut seen: Vec<(u32, &str, &str, u32)> = Vec::new();
-    for row in story.iter().filter(ours).filter(|row| row.state == ReminderState::Sent) {
+    for row in urged.iter().filter(ours).filter(|row| row.state == ReminderState::Sent) {
         let occurrence = (row.key.arming, row.key.rule.as_str(), row.key.step.as_str(), row.key.occurrence);
         if seen.contains(&occurrence) {
             continue;
         }
         seen.push(occurrence);
-        let same: Vec<&StoryRow> = story
+        let same: Vec<&UrgingRow> = urged
             .iter()
             .filter(ours)
             .filter(|r| (r.key.arming, r.key.rule.as_str(), r.key.step.as_str(), r.key.occurrence) == occurrence)

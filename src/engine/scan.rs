@@ -69,17 +69,11 @@ impl Engine {
         batch: Vec<TaskRecord>,
         pass: &mut Pass,
     ) -> Result<()> {
-        let mut plans = Vec::with_capacity(batch.len());
+        let mut decided = Vec::with_capacity(batch.len());
         let mut failed = Vec::new();
         for record in batch {
             match decide(policy, now, stopped, &record) {
-                Ok(plan) => plans.push(Planned {
-                    task: record.task.id,
-                    state: record.task.state,
-                    read_next_look: record.next_look_at,
-                    notices: self.notices(policy, now, &record, &plan).await?,
-                    plan,
-                }),
+                Ok(plan) => decided.push((record, plan)),
                 Err(why) => {
                     tracing::error!(task = %record.task.code, %why, "a task cannot be planned; it is tried again in an hour");
                     failed.push(record.task.id);
@@ -90,9 +84,20 @@ impl Engine {
             pass.failed += failed.len() as u64;
             self.store.push(&failed, now + 1.hour()).await?;
         }
-        if plans.is_empty() {
+        if decided.is_empty() {
             return Ok(());
         }
+        let mut notices = self.notices(policy, now, &decided).await?;
+        let plans = decided
+            .into_iter()
+            .map(|(record, plan)| Planned {
+                task: record.task.id,
+                state: record.task.state,
+                read_next_look: record.next_look_at,
+                notices: notices.remove(&record.task.id).unwrap_or_default(),
+                plan,
+            })
+            .collect();
         let saved = self.store.save_plans(now, plans).await?;
         pass.planned += saved.planned;
         pass.superseded += saved.superseded;

@@ -12,6 +12,8 @@ use crate::{doorbell::Doorbell, planning::rules::ChannelKind, store::Result, sys
 
 /// A heartbeat of our own beside the scheduler, which may fall silent (`delivery.md`, Time).
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How soon a sender on a shared database looks again for what another one planned.
+const HELP: Duration = Duration::from_secs(1);
 
 /// Rings on the configured schedule until cancelled. The job's body is a ring and nothing more.
 pub async fn schedule(
@@ -34,15 +36,25 @@ pub async fn schedule(
 /// Rings at most every 30 s, and when the next thing is due.
 async fn heartbeat(engine: Arc<Engine>, bell: Doorbell, token: CancellationToken) {
     loop {
+        if let Err(error) = engine.keep_up().await {
+            tracing::error!(%error, "the database does not answer");
+        }
         let now = engine.clock.now();
         let due = match engine.next_due().await {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "the next instant could not be read");
+                engine.trouble.notice(&error, engine.clock.boot_time());
                 None
             }
         };
-        let until = due.and_then(|due| Duration::try_from(due.duration_since(now)).ok()).unwrap_or(HEARTBEAT);
+        let until = match due.map(|due| Duration::try_from(due.duration_since(now))) {
+            Some(Ok(until)) => until,
+            // Something is there to be done: our own loops are at it, or it rests. On a shared database another sender may
+            // have made it, and this one could help.
+            Some(Err(_)) if engine.clock.follows() => HELP,
+            _ => HEARTBEAT,
+        };
         tokio::select! {
             () = token.cancelled() => return,
             () = tokio::time::sleep(until.clamp(Duration::from_millis(200), HEARTBEAT)) => {}
@@ -74,6 +86,7 @@ impl Engine {
     pub async fn scan_pass(&self) -> Result<Pass> {
         let began = self.clock.boot_time();
         let mut pass = self.plan_and_bundle().await?;
+        self.list_the_unreached().await?;
         pass.took = self.clock.boot_time().saturating_sub(began);
         Ok(pass)
     }
@@ -122,6 +135,7 @@ pub async fn serve(
         };
         if let Err(error) = &pass {
             tracing::error!(%error, "the scan failed; it is tried again at the next ring");
+            engine.trouble.notice(error, engine.clock.boot_time());
         }
         after(&pass);
         watchdog.feed();
@@ -139,11 +153,16 @@ pub async fn serve(
 /// Writes notices' files: beside the work, for a slow disk must hold up neither planning nor sending. What could not be
 /// written is tried again at the next heartbeat.
 async fn file_loop(engine: Arc<Engine>, ring: Doorbell, token: CancellationToken) {
-    engine.reconcile_files().await;
+    let mut compared = false;
     loop {
+        // Not before the first scan has looked whether this database may send.
         tokio::select! {
             () = token.cancelled() => return,
             () = ring.wait() => {}
+        }
+        if !compared && engine.held().is_none() {
+            engine.reconcile_files().await;
+            compared = true;
         }
         engine.write_files().await;
     }
@@ -178,7 +197,8 @@ async fn channel_loop(
                 }
             }
             Err(error) => {
-                tracing::error!(channel = %kind, %error, "delivering failed; it is tried again at the next ring")
+                tracing::error!(channel = %kind, %error, "delivering failed; it is tried again at the next ring");
+                engine.trouble.notice(&error, engine.clock.boot_time());
             }
         }
     }

@@ -20,6 +20,8 @@ pub enum Filling {
     Zalo,
     /// An overdue notice.
     Notice,
+    /// The daily list of those who could not be reached.
+    Daily,
 }
 
 /// One shipped template.
@@ -64,12 +66,18 @@ pub const ENTRIES: &[Entry] = entries! {
     "neutral_subject.txt.j2", Neutral, "tiêu đề thư trung tính về việc mật";
     "neutral.html.j2", Neutral, "thư trung tính về việc mật, bản HTML: không được nói gì về nhiệm vụ";
     "neutral.txt.j2", Neutral, "thư trung tính về việc mật, bản chữ: không được nói gì về nhiệm vụ";
+    "daily_list.html.j2", Daily, "danh sách hằng ngày những ai không liên hệ được, bản HTML";
+    "daily_list.txt.j2", Daily, "danh sách hằng ngày những ai không liên hệ được, bản chữ";
     "notice.html.j2", Notice, "phiếu báo nhiệm vụ quá hạn, in trên giấy A4";
 };
 
 /// Pairs of which one says in HTML what the other says in plain text.
-pub const PAIRS: [(&str, &str); 3] =
-    [("single.html.j2", "single.txt.j2"), ("digest.html.j2", "digest.txt.j2"), ("neutral.html.j2", "neutral.txt.j2")];
+pub const PAIRS: [(&str, &str); 4] = [
+    ("single.html.j2", "single.txt.j2"),
+    ("digest.html.j2", "digest.txt.j2"),
+    ("neutral.html.j2", "neutral.txt.j2"),
+    ("daily_list.html.j2", "daily_list.txt.j2"),
+];
 
 /// The template of this name.
 pub fn entry(name: &str) -> Option<&'static Entry> {
@@ -80,6 +88,7 @@ pub fn entry(name: &str) -> Option<&'static Entry> {
 pub const WORDS: &[(&str, &str)] = &[
     ("after", "điều sẽ tới, ở chân thư; trống trong thư nhiều việc"),
     ("about", "trích yếu, khi nói thêm điều gì so với nội dung"),
+    ("advice", "việc đề nghị làm để liên hệ lại được"),
     ("action", "tên của nút mở nhiệm vụ"),
     ("agency", "cơ quan được nhắc"),
     ("as_of", "thời điểm lập thư: 8 giờ 00 ngày 25/11/2026"),
@@ -97,12 +106,15 @@ pub const WORDS: &[(&str, &str)] = &[
     ("date", "ngày"),
     ("deadline", "thời hạn: 17/11/2026, có giờ và ngày được lùi nếu có"),
     ("document", "văn bản giao: loại, số, ngày, cơ quan"),
+    ("duty", "người không liên hệ được giữ vai gì: Người đứng đầu cơ quan chủ trì"),
     ("effective", "ngày làm việc tính hạn: 17/11/2026"),
     ("facts", "toàn bộ dữ kiện, cho người thạo việc"),
     ("form", "Đồng chí, Ông, Bà; trống khi là hộp thư chung. Trên phiếu: hình thức đôn đốc"),
     ("greeting", "câu chào"),
+    ("groups", "các trường hợp không liên hệ được"),
     ("hash", "mã băm"),
     ("head", "Nhắc việc, hoặc Đôn đốc lần 2"),
+    ("hidden", "câu về những trường hợp không nêu trong thư; trống khi không có"),
     ("inspection", "cơ quan kiểm tra"),
     ("item", "một nhiệm vụ"),
     ("items", "các nhiệm vụ; viết section[\"items\"]"),
@@ -121,6 +133,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("notes", "các câu nói trước: thư gửi thay ai, có thể đã nhận"),
     ("number", "số"),
     ("office", "tên cơ quan gửi thư"),
+    ("opening", "câu mở đầu danh sách"),
     ("outcome", "kết quả"),
     ("pale", "màu nền của mục"),
     ("parent", "tên cơ quan cấp trên ở đầu phiếu"),
@@ -128,6 +141,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("party", "đúng khi là khối đảng"),
     ("place", "chức vụ và cơ quan của người nhận; trên phiếu: địa danh"),
     ("preheader", "dòng xem trước trong hộp thư"),
+    ("reason", "vì sao không liên hệ được"),
     ("reasoning", "cách tính, từng dòng"),
     ("recipients", "người nhận"),
     ("remarks", "điều cần nói riêng của nhiệm vụ: đổi hạn, gửi trễ"),
@@ -135,9 +149,11 @@ pub const WORDS: &[(&str, &str)] = &[
     ("role", "lead chủ trì, coordinator phối hợp"),
     ("seal", "các dòng niêm phong ở chân phiếu"),
     ("sections", "các mục của thư: quá hạn, đến hạn hôm nay, sắp đến hạn …"),
+    ("since", "từ ngày nào: 20/11/2026"),
     ("state", "tình trạng: còn 3 ngày làm việc (hạn 15/12/2026)"),
     ("subject", "tiêu đề thư có sẵn"),
     ("tally", "2 quá hạn, 1 đến hạn hôm nay"),
+    ("tasks", "các mã nhiệm vụ, cách nhau dấu phẩy"),
     ("text", "lời của phần hoặc dòng đó"),
     ("tile_count", "quá 5 ngày, hôm nay, còn 3 ngày"),
     ("tile_day", "ngày và tháng: 17/11"),
@@ -149,6 +165,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("urging", "đôn đốc lần 2; trống khi bước này không đôn đốc"),
     ("urging_n", "số lần đôn đốc: 1, 2, 3 …; 0 khi bước này không đôn đốc"),
     ("urgings", "các lần đôn đốc"),
+    ("way", "gửi bằng gì: thư điện tử, Zalo"),
     ("whom", "đồng chí Nguyễn Văn A; quý cơ quan khi là hộp thư chung"),
     ("whom_to_ask", "câu cho biết hỏi ai, có sẵn"),
     ("why", "vì sao nhận thư này"),

@@ -13,10 +13,25 @@ pub const WIDTH: usize = 74;
 /// A typed text as one line of at most `limit` characters: NFC, control and invisible characters gone, blanks run
 /// together. What is longer is cut at a word, with `…`.
 pub fn one_line(text: &str, limit: usize) -> String {
-    let mut out = String::new();
+    // Most of what a letter says is composed already, and asking is ten times as quick as composing.
+    if text.chars().all(is_composed) {
+        line_of(text.chars().filter(|c| !is_invisible(*c)), text.len(), limit)
+    } else {
+        line_of(text.chars().filter(|c| !is_invisible(*c)).nfc(), text.len(), limit)
+    }
+}
+
+/// Whether a character is its own NFC beside any other of its kind: what Vietnamese is written in. No combining mark is
+/// among them, nor anything that NFC writes otherwise (UAX #15, `NFC_Quick_Check=Yes`, combining class 0).
+fn is_composed(c: char) -> bool {
+    matches!(c, '\0'..='\u{2ff}' | '\u{1e00}'..='\u{1eff}' | '\u{2010}'..='\u{2027}')
+}
+
+fn line_of(chars: impl Iterator<Item = char>, bytes: usize, limit: usize) -> String {
+    let mut out = String::with_capacity(bytes.min(limit.saturating_mul(4)));
     let mut length = 0;
     let mut blank = false;
-    for c in text.chars().filter(|c| !is_invisible(*c)).nfc() {
+    for c in chars {
         if c.is_whitespace() || c.is_control() {
             blank = !out.is_empty();
             continue;
@@ -99,6 +114,14 @@ mod tests {
         assert_eq!(one_line("Kế hoạch kiểm tra công vụ", 18), "Kế hoạch kiểm tra…");
         assert_eq!(one_line("Kế hoạch", 8), "Kế hoạch");
         assert_eq!(one_line(" a\r\n\tb\u{202e}\u{0}c\u{a0}d ", 80), "a b c d");
+    }
+
+    #[test]
+    fn what_is_taken_as_composed_is_what_nfc_leaves_alone() {
+        let all: String = ('\0'..=char::MAX).filter(|c| is_composed(*c)).collect();
+        assert!(all.nfc().eq(all.chars()) && all.chars().rev().nfc().eq(all.chars().rev()));
+        assert!("đốc Ở ỹ Ặ – “…” ’".chars().all(is_composed));
+        assert!(!"e\u{323}\u{302}".chars().all(is_composed) && one_line("đe\u{302}\u{323}n", 9) == "đện");
     }
 
     #[test]

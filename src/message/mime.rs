@@ -3,20 +3,24 @@
 //! Nothing that was typed reaches a header except the task's code, cleaned; bodies are quoted-printable, so that
 //! whatever a title holds, lines stay short, ASCII and ended by CRLF.
 
-use std::time::SystemTime;
+use std::io::Write;
 
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 use lettre::{
-    Address, Message,
+    Address,
     message::{
-        Body, Mailbox, MultiPart, SinglePart,
-        header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers},
+        Mailbox, Mailboxes,
+        header::{
+            ContentDisposition, ContentType, From, Header, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0, ReplyTo,
+            Subject, To,
+        },
     },
 };
 use uuid::Uuid;
 
 use super::{
     clean::one_line,
+    quoted,
     texts::{EmailText, TextError},
 };
 
@@ -78,59 +82,65 @@ pub fn mime(text: &EmailText, envelope: &Envelope) -> Result<Vec<u8>, TextError>
         let id: String = envelope.message_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
         format!("=_{n}_{id}")
     };
-    let letter = MultiPart::alternative()
-        .boundary(boundary(1))
-        .singlepart(part(&text.text, ContentType::TEXT_PLAIN, None)?)
-        .singlepart(part(&text.html, ContentType::TEXT_HTML, None)?);
-    let content = match &text.calendar {
-        None => letter,
-        Some(calendar) => {
-            let kind = ContentType::parse("text/calendar; charset=utf-8; method=PUBLISH")
-                .map_err(|error| header("Content-Type", error))?;
-            let code: String = text
-                .thread
-                .iter()
-                .flat_map(|code| code.chars())
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-                .take(40)
-                .collect();
-            let name = if code.is_empty() { "han-nhiem-vu.ics".to_owned() } else { format!("han-{code}.ics") };
-            MultiPart::mixed().boundary(boundary(0)).multipart(letter).singlepart(part(
-                calendar,
-                kind,
-                Some(ContentDisposition::attachment(&name)),
-            )?)
-        }
-    };
-    let mut builder = Message::builder()
-        // lettre would ask the clock for a missing date; the real one, in local time, is set below.
-        .date(SystemTime::UNIX_EPOCH)
-        .from(mailbox("From", &envelope.from)?)
-        .to(Mailbox::new(envelope.to_name.as_deref().and_then(display_name), address("To", &envelope.to)?))
-        .subject(plain(&text.subject, 200));
-    if let Some(reply_to) = &envelope.reply_to {
-        builder = builder.reply_to(mailbox("Reply-To", reply_to)?);
-    }
-    let mut message = builder.multipart(content).map_err(|error| header("header", error))?;
-    let headers = message.headers_mut();
+    let mut headers = Headers::new();
     let date = envelope.date.to_zoned(envelope.zone.clone());
-    set(headers, "Date", &rfc2822::to_string(&date).map_err(|error| header("Date", error))?)?;
-    set(headers, "Message-ID", id("Message-ID", &envelope.message_id)?)?;
+    set(&mut headers, "Date", &rfc2822::to_string(&date).map_err(|error| header("Date", error))?)?;
+    headers.set(From::from(Mailboxes::from(mailbox("From", &envelope.from)?)));
+    let to = Mailbox::new(envelope.to_name.as_deref().and_then(display_name), address("To", &envelope.to)?);
+    headers.set(To::from(Mailboxes::from(to)));
+    headers.set(Subject::from(plain(&text.subject, 200)));
+    if let Some(reply_to) = &envelope.reply_to {
+        headers.set(ReplyTo::from(Mailboxes::from(mailbox("Reply-To", reply_to)?)));
+    }
+    headers.set(MIME_VERSION_1_0);
+    set(&mut headers, "Message-ID", id("Message-ID", &envelope.message_id)?)?;
     if let Some(code) = &text.thread {
         let root = root_id(code, &envelope.host);
-        set(headers, "In-Reply-To", &root)?;
-        set(headers, "References", &root)?;
+        set(&mut headers, "In-Reply-To", &root)?;
+        set(&mut headers, "References", &root)?;
     }
-    set(headers, "Auto-Submitted", "auto-generated")?;
-    set(headers, "X-Auto-Response-Suppress", "All")?;
+    set(&mut headers, "Auto-Submitted", "auto-generated")?;
+    set(&mut headers, "X-Auto-Response-Suppress", "All")?;
     if text.urgent {
-        set(headers, "Importance", "high")?;
-        set(headers, "X-Priority", "2 (High)")?;
+        set(&mut headers, "Importance", "high")?;
+        set(&mut headers, "X-Priority", "2 (High)")?;
     }
     for (name, value) in &envelope.extra_headers {
-        set(headers, name, value)?;
+        set(&mut headers, name, value)?;
     }
-    Ok(message.formatted())
+
+    // The parts are written by hand, not by lettre's builder, which copies each of them several times.
+    let calendar = text.calendar.as_deref().unwrap_or_default();
+    let mut out = Vec::with_capacity(2_048 + text.html.len() * 3 / 2 + (text.text.len() + calendar.len()) * 5 / 2);
+    write_headers(&mut out, &headers);
+    let (outer, inner) = (boundary(0), boundary(1));
+    if text.calendar.is_some() {
+        write_headers(&mut out, &one(multipart("mixed", &outer)?));
+        out.extend_from_slice(b"\r\n");
+        delimit(&mut out, &outer, "\r\n");
+    }
+    write_headers(&mut out, &one(multipart("alternative", &inner)?));
+    out.extend_from_slice(b"\r\n");
+    for (kind, body) in [("text/plain; charset=utf-8", &text.text), ("text/html; charset=utf-8", &text.html)] {
+        delimit(&mut out, &inner, "\r\n");
+        part(&mut out, kind, None, body);
+    }
+    delimit(&mut out, &inner, "--\r\n");
+    if text.calendar.is_some() {
+        let code: String = text
+            .thread
+            .iter()
+            .flat_map(|code| code.chars())
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+            .take(40)
+            .collect();
+        let name = if code.is_empty() { "han-nhiem-vu.ics".to_owned() } else { format!("han-{code}.ics") };
+        delimit(&mut out, &outer, "\r\n");
+        let disposition = one(ContentDisposition::attachment(&name));
+        part(&mut out, "text/calendar; charset=utf-8; method=PUBLISH", Some(&disposition), calendar);
+        delimit(&mut out, &outer, "--\r\n");
+    }
+    Ok(out)
 }
 
 /// A repeated copy of frozen bytes, its answer having been lost: one header `X-Dondoc-Repeat: n` before the others,
@@ -141,16 +151,37 @@ pub fn mark_repeat(bytes: &[u8], n: u32) -> Vec<u8> {
     marked
 }
 
-fn part(body: &str, kind: ContentType, disposition: Option<ContentDisposition>) -> Result<SinglePart, TextError> {
-    // A lone CR would pass lettre's conversion of line ends as it is.
-    let body = body.replace("\r\n", "\n").replace('\r', "\n");
-    let body = Body::new_with_encoding(body, ContentTransferEncoding::QuotedPrintable)
-        .map_err(|_| header("body", "it does not encode as quoted-printable"))?;
-    let mut builder = SinglePart::builder().content_type(kind).header(ContentTransferEncoding::QuotedPrintable);
+fn multipart(kind: &str, boundary: &str) -> Result<ContentType, TextError> {
+    ContentType::parse(&format!("multipart/{kind}; boundary=\"{boundary}\""))
+        .map_err(|error| header("Content-Type", error))
+}
+
+fn one(header: impl Header) -> Headers {
+    let mut headers = Headers::new();
+    headers.set(header);
+    headers
+}
+
+fn write_headers(out: &mut Vec<u8>, headers: &Headers) {
+    write!(out, "{headers}").expect("a vector takes all that is written");
+}
+
+/// `--boundary` and what ends its line.
+fn delimit(out: &mut Vec<u8>, boundary: &str, end: &str) {
+    [b"--", boundary.as_bytes(), end.as_bytes()].into_iter().for_each(|bytes| out.extend_from_slice(bytes));
+}
+
+/// One part with its headers; `kind` short enough to need no folding.
+fn part(out: &mut Vec<u8>, kind: &str, disposition: Option<&Headers>, body: &str) {
+    [b"Content-Type: ", kind.as_bytes(), b"\r\nContent-Transfer-Encoding: quoted-printable\r\n"]
+        .into_iter()
+        .for_each(|bytes| out.extend_from_slice(bytes));
     if let Some(disposition) = disposition {
-        builder = builder.header(disposition);
+        write_headers(out, disposition);
     }
-    Ok(builder.body(body))
+    out.extend_from_slice(b"\r\n");
+    quoted::printable(out, body);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// One line in which no encoded word can be smuggled: typed ASCII like `=?utf-8?q?…?=` would be decoded by the reader.

@@ -94,6 +94,21 @@ pub fn files(preview: &Preview<'_>) -> Result<Vec<File>, TextError> {
         let ways = (true, !facts.classified);
         shown.push(letter_files(preview, &facts, kind.label, &path, n, ways, &mut files)?);
     }
+    for (at, (label, mut facts)) in kinds::daily().into_iter().enumerate() {
+        preview.office.clone_into(&mut facts.office);
+        let (path, text) = (format!("cac-dang/danh-sach-{}", at + 1), preview.texts.daily(&facts)?);
+        files.push((format!("{path}.html"), marked(&text.html).into_bytes()));
+        let plain = format!("*** {MARK} ***\n\n{}\n\n{}", text.subject, text.text);
+        files.push((format!("{path}.txt"), plain.into_bytes()));
+        shown.push(Shown {
+            label: label.to_owned(),
+            path,
+            subject: text.subject,
+            html: true,
+            zalo: None,
+            other: vec!["txt"],
+        });
+    }
     groups.push((
         "Các dạng thư".to_owned(),
         "Mỗi dạng thư có thể gửi đi, kể cả những dạng hiếm gặp.".to_owned(),

@@ -486,3 +486,26 @@ fn an_own_template_that_fails_on_real_facts_gives_way_and_its_error_does_not_quo
     assert!(why.contains("single.html.j2") && !why.contains("CANARY") && !why.contains("BI-MAT"), "{why}");
     assert_eq!(EmailText { fell_back: None, ..text }, letter(&facts));
 }
+
+#[test]
+fn the_daily_list_says_whom_nobody_reaches_since_when_why_and_what_to_do() {
+    let texts = Texts::built_in();
+    let text = texts.daily(&sample::daily()).unwrap();
+    assert_eq!(text.subject, "[Không liên hệ được] 4 trường hợp, 4 nhiệm vụ, 25/11/2026");
+    insta::assert_snapshot!("daily_list_txt", text.text);
+    insta::assert_snapshot!("daily_list_html", text.html);
+    for (label, facts) in sample::kinds::daily() {
+        let text = texts.daily(&facts).unwrap();
+        let both = [text.html, text.text].map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+        for part in &both {
+            for group in &facts.groups {
+                assert!(group.tasks.iter().all(|code| part.contains(code.as_str())), "{label}: {part}");
+            }
+            assert_eq!(
+                part.contains("dondoc "),
+                facts.operator && facts.groups.len() + facts.hidden as usize > 0,
+                "{label}"
+            );
+        }
+    }
+}

@@ -16,6 +16,7 @@ use super::{
     catalogue::ENTRIES,
     check,
     clean::{fill, one_line},
+    daily::{self, DailyFacts},
     facts::{LetterFacts, NoticeFacts, NoticeSeal},
     notice, view, zalo,
 };
@@ -215,11 +216,17 @@ impl Texts {
     /// A letter of open tasks.
     pub(super) fn letter(&self, facts: &LetterFacts) -> Result<EmailText, Box<Broken>> {
         let mut seen = view::letter(facts);
+        if self.own.is_empty() {
+            // The shipped templates have no use for them; a test would find one that had.
+            seen.facts = None;
+        }
         self.speak(&mut seen, facts)?;
         let kind = if facts.items.len() == 1 { "single" } else { "digest" };
+        // Both parts are filled from one and the same value.
+        let value = Value::from(Serde(&seen));
         Ok(EmailText {
-            html: self.render(&format!("{kind}.html.j2"), &seen)?,
-            text: tidy(&self.render(&format!("{kind}.txt.j2"), &seen)?),
+            html: self.fill(&format!("{kind}.html.j2"), value.clone())?,
+            text: tidy(&self.fill(&format!("{kind}.txt.j2"), value)?),
             calendar: calendar::deadlines(facts),
             thread: (facts.items.len() == 1).then(|| facts.items[0].code.clone()),
             urgent: facts.items.iter().any(|item| item.urgency > Urgency::Normal),
@@ -280,6 +287,33 @@ impl Texts {
         })
     }
 
+    /// The daily list of those who could not be reached. An office's own that fails gives way to the shipped one.
+    pub fn daily(&self, facts: &DailyFacts) -> Result<EmailText, TextError> {
+        match self.list(facts) {
+            Ok(text) => Ok(text),
+            Err(failed) if self.own.is_empty() => Err(broken(&failed.0, &failed.1, false)),
+            Err(failed) => {
+                let text = Self::built_in().list(facts).map_err(|failed| broken(&failed.0, &failed.1, false))?;
+                Ok(EmailText { fell_back: Some(broken(&failed.0, &failed.1, false).to_string()), ..text })
+            }
+        }
+    }
+
+    /// [`Self::daily`] without a way out.
+    pub(super) fn list(&self, facts: &DailyFacts) -> Result<EmailText, Box<Broken>> {
+        let mut seen = daily::view(facts);
+        (seen.greeting, seen.closing) = self.frame(&seen.office, &seen.to)?;
+        Ok(EmailText {
+            html: self.render("daily_list.html.j2", &seen)?,
+            text: tidy(&self.render("daily_list.txt.j2", &seen)?),
+            calendar: None,
+            thread: None,
+            urgent: false,
+            subject: seen.subject,
+            fell_back: None,
+        })
+    }
+
     /// The Zalo line, under 400 characters. Classified: [`TextError::Classified`]. An office's own that fails, is empty
     /// or too long on these facts gives way to the shipped one, which is always short enough.
     pub fn zalo(&self, facts: &LetterFacts) -> Result<String, TextError> {
@@ -317,16 +351,39 @@ impl Texts {
 
     /// Fills a template.
     pub(super) fn render(&self, name: &str, seen: &impl Serialize) -> Result<String, Box<Broken>> {
-        let mut out = Bounded(Vec::new());
-        let made = self.templates.get_template(name).and_then(|template| {
-            template.render_captured_to(Serde(seen), &mut out)?;
-            Ok(())
-        });
-        made.map_err(|error| Box::new((name.to_owned(), error)))?;
-        let text = String::from_utf8(out.0).expect("templates and values are text");
-        // The engine escapes "/" as well, which only inline scripts need; dates and numbers stay readable in the source.
-        Ok(text.replace("&#x2f;", "/"))
+        self.fill(name, Value::from(Serde(seen)))
     }
+
+    fn fill(&self, name: &str, seen: Value) -> Result<String, Box<Broken>> {
+        let failed = |error| Box::new((name.to_owned(), error));
+        let template = self.templates.get_template(name).map_err(failed)?;
+        let text = if self.own.is_empty() {
+            // What the shipped ones make of facts is bounded by the facts.
+            template.render(seen).map_err(failed)?
+        } else {
+            let mut out = Bounded(Vec::with_capacity(8 * 1024));
+            template.render_captured_to(seen, &mut out).map_err(failed)?;
+            String::from_utf8(out.0).expect("templates and values are text")
+        };
+        // The engine escapes "/" as well, which only inline scripts need; dates and numbers stay readable in the source.
+        Ok(with_slashes(&text))
+    }
+}
+
+/// `text` with each `&#x2f;` as a slash. By its first character: there are few others of these, and a single character
+/// is looked for many at a time.
+fn with_slashes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (shown, length) = if rest.starts_with("&#x2f;") { ('/', 6) } else { ('&', 1) };
+        out.push(shown);
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Filters of the engine that a letter has no use for: they mark text as safe, or make much of little.

@@ -34,8 +34,12 @@ pub struct Letter<'a> {
     pub why: String,
     /// The second line: what comes next, when, and how much higher it goes; may be empty.
     pub after: String,
-    /// Everything as it came, for an office's own templates.
-    pub facts: &'a LetterFacts,
+    /// Everything as it came, for an office's own templates; `None` where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<&'a LetterFacts>,
+    /// The year as of which it speaks.
+    #[serde(skip)]
+    pub year: i16,
 }
 
 /// `Kính gửi: Đồng chí Vũ Văn Đạt, Giám đốc Sở Nội vụ`, in parts.
@@ -147,7 +151,7 @@ impl<'a> Sentence<'a> {
         Self {
             ask: &item.ask,
             next: &item.next,
-            by: phrases::by(facts, letter.facts.as_of.year()).unwrap_or_default(),
+            by: phrases::by(facts, letter.year).unwrap_or_default(),
             audience: &facts.why.audience,
             near: facts.nearness,
             urging_n: facts.urging.unwrap_or(0),
@@ -164,7 +168,7 @@ impl<'a> Sentence<'a> {
 /// The neutral subject, the same for every classified task.
 pub const NEUTRAL_SUBJECT: &str = "[Thông báo] Có công việc đề nghị liên hệ trực tiếp";
 
-fn to(recipient: &Recipient) -> To {
+pub(super) fn to(recipient: &Recipient) -> To {
     let you = phrases::you(recipient).to_owned();
     let name = one_line(&recipient.name, 80);
     if name.is_empty() {
@@ -335,7 +339,8 @@ pub fn letter(facts: &LetterFacts) -> Letter<'_> {
         why: phrases::why(facts, to.you.as_str()),
         after: phrases::after(facts),
         to,
-        facts,
+        facts: Some(facts),
+        year,
     }
 }
 

@@ -135,6 +135,12 @@ impl WorkCalendar {
         (self.first.year()..=last).filter(|year| self.is_working(date(*year, 1, 1)).is_ok())
     }
 
+    /// The first and the last covered year.
+    pub fn span(&self) -> Option<(i16, i16)> {
+        let last = self.first.checked_add((self.days.len() as i64 - 1).days()).ok()?;
+        (!self.days.is_empty()).then_some((self.first.year(), last.year()))
+    }
+
     /// The office's time zone.
     pub fn zone(&self) -> &TimeZone {
         &self.zone

@@ -70,6 +70,8 @@ pub struct Directory {
     by_name: HashMap<String, Vec<AgencyId>>,
     people: HashMap<PersonId, Person>,
     posts: HashMap<AgencyId, Vec<Post>>,
+    /// The agencies in which a person has or had a post.
+    homes: HashMap<PersonId, Vec<AgencyId>>,
     focal: BTreeMap<Block, AgencyId>,
     inspection: Option<AgencyId>,
     allowed_domains: Vec<String>,
@@ -147,6 +149,10 @@ impl Directory {
             }
         }
         for post in posts {
+            let homes = directory.homes.entry(post.person).or_default();
+            if !homes.contains(&post.agency) {
+                homes.push(post.agency);
+            }
             directory.posts.entry(post.agency).or_default().push(post);
         }
         directory.focal = focal.iter().filter_map(|(block, name)| Some((*block, directory.find(name)?))).collect();
@@ -219,8 +225,14 @@ impl Directory {
 
     /// The agency in which a person holds a post on a day: of several the one taken up last.
     pub fn home_of(&self, person: PersonId, day: Date) -> Option<AgencyId> {
-        let held = self.posts.values().flatten().filter(|post| post.person == person && post.held_on(day));
+        let held = self.posts_of(person).filter(|post| post.held_on(day));
         held.max_by_key(|post| post.from).map(|post| post.agency)
+    }
+
+    /// Every post of a person, held or left. Asked for each letter: it must not go through all posts there are.
+    fn posts_of(&self, person: PersonId) -> impl Iterator<Item = &Post> {
+        let homes = self.homes.get(&person).into_iter().flatten();
+        homes.filter_map(|agency| self.posts.get(agency)).flatten().filter(move |post| post.person == person)
     }
 
     fn may_mail(&self, address: &str) -> bool {
@@ -269,12 +281,7 @@ impl Directory {
 
     fn reach_person(&self, id: PersonId, day: Date, channel: ChannelKind) -> Option<Reached> {
         let person = self.people.get(&id)?;
-        let post = self
-            .posts
-            .values()
-            .flatten()
-            .filter(|post| post.person == id)
-            .max_by_key(|post| (post.held_on(day), post.from));
+        let post = self.posts_of(id).max_by_key(|post| (post.held_on(day), post.from));
         match post {
             Some(post) if post.held_on(day) => self.reach(person, &post.title, post.agency, channel),
             // A person whose every post ended is not there any more.

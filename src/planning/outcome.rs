@@ -99,6 +99,15 @@ pub const MOST_UNANSWERED: u32 = 5;
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_THROTTLE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The number of an attempt towards what follows it, after `before` that counted. The first lost answer of a message is
+/// the first, however often it was refused before: it is always repeated. `lost` says that an earlier answer was lost.
+pub fn counts(outcome: &Outcome, before: u32, lost: bool) -> u32 {
+    match outcome {
+        Outcome::Unknown { .. } if !lost => 1,
+        _ => before + 1,
+    }
+}
+
 /// What follows an outcome. `attempts` is how many attempts counted so far, this one included; `jitter` is a number
 /// from 0 to 1 that spreads retries over up to a tenth more of their wait.
 pub fn after(outcome: &Outcome, attempts: u32, now: Timestamp, jitter: f64) -> After {
@@ -120,5 +129,23 @@ pub fn after(outcome: &Outcome, attempts: u32, now: Timestamp, jitter: f64) -> A
         // The first repeat soon, for most lost answers are a dropped connection; then as patiently as after a refusal.
         Outcome::Unknown { .. } if attempts <= 1 => After::RepeatMarked { at: now + FIRST_REPEAT },
         Outcome::Unknown { .. } => After::RepeatMarked { at: wait(attempts - 1) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_lost_answer_is_repeated_however_often_the_message_was_refused_before() {
+        let lost = Outcome::Unknown { reply: String::new() };
+        let now = Timestamp::UNIX_EPOCH;
+        for refused in [0, MOST_UNANSWERED - 1, MOST_UNANSWERED, 40] {
+            let follows = after(&lost, counts(&lost, refused, false), now, 0.0);
+            assert_eq!(follows, After::RepeatMarked { at: now + FIRST_REPEAT }, "after {refused} refusals");
+        }
+        assert_eq!(after(&lost, counts(&lost, MOST_UNANSWERED - 1, true), now, 0.0), After::Unknown);
+        let refused = Outcome::Transient { code: 451, reply: String::new() };
+        assert_eq!(counts(&refused, 3, false), 4);
     }
 }

@@ -1,5 +1,7 @@
 //! What planning and sending ask of the store: tasks to look at, plans to keep, messages to claim, outcomes to record.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,21 @@ pub struct Planned {
     pub read_next_look: Option<Timestamp>,
     pub plan: Plan,
     pub notices: Vec<super::register::NewNotice>,
+}
+
+/// The turn to plan; it ends when this is dropped.
+pub struct Turn(#[expect(dead_code, reason = "held, never looked at")] Option<Box<dyn std::any::Any + Send>>);
+
+impl Turn {
+    /// Nobody else could plan.
+    pub fn alone() -> Self {
+        Turn(None)
+    }
+
+    /// It lasts as long as what is held.
+    pub fn held(by: impl std::any::Any + Send) -> Self {
+        Turn(Some(Box::new(by)))
+    }
 }
 
 /// What saving plans came to.
@@ -181,6 +198,8 @@ pub struct Claimed {
     /// Set when an earlier answer was lost: exactly these bytes again.
     pub frozen: Option<FrozenBytes>,
     pub rows: Vec<GateRow>,
+    /// The daily list it carries instead of reminders.
+    pub list: Option<super::daily::DailyList>,
 }
 
 /// A message whose bytes were fixed.
@@ -351,6 +370,18 @@ pub struct StoryRow {
     pub attempts: Vec<AttemptRow>,
 }
 
+/// One reminder that counts as an urging, as a notice tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrgingRow {
+    pub key: ReminderKey,
+    pub due_at: Timestamp,
+    pub state: ReminderState,
+    /// When its message's last attempt was answered.
+    pub answered_at: Option<Timestamp>,
+    pub code: i32,
+    pub reply: String,
+}
+
 /// One attempt at handing a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptRow {
@@ -389,6 +420,8 @@ pub struct CarriedRow {
     pub dated_at: Option<Timestamp>,
     /// Each task with the reminders in this message, in the order of their instants.
     pub tasks: Vec<(TaskId, Vec<ReminderId>)>,
+    /// The daily list it carries instead.
+    pub list: Option<super::daily::DailyList>,
 }
 
 /// One line of `outbox list`.
@@ -404,6 +437,8 @@ pub struct OutboxRow {
     pub last: String,
     /// (task code, step)
     pub reminders: Vec<(String, String)>,
+    /// The day of the daily list it carries instead.
+    pub list: Option<Date>,
 }
 
 /// Counts for `status`.
@@ -440,6 +475,11 @@ pub trait PlanningStore: Send + Sync {
     /// Keeps plans in one transaction: reminders, superseded ones with their reasons, notices with their register
     /// entries, bindings and next looks. A task that changed since it was read is left alone.
     async fn save_plans(&self, now: Timestamp, plans: Vec<Planned>) -> Result<Saved>;
+    /// The turn to plan and bundle, while the answer is held; `None`: another sender on a shared database has it. Only so
+    /// that two do not work in vain: what is planned twice is kept once all the same.
+    async fn planning_turn(&self) -> Result<Option<Turn>> {
+        Ok(Some(Turn::alone()))
+    }
     /// Pushes tasks that could not be planned to a later look.
     async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()>;
     /// A page of open tasks, in order of id after `after`, is looked at now, for rules or calendar changed; a page is
@@ -487,8 +527,17 @@ pub trait OutboxStore: Send + Sync {
     async fn record(&self, now: Timestamp, outcomes: Vec<Recorded>) -> Result<()> {
         self.settle(now, outcomes, Vec::new()).await.map(|_| ())
     }
-    /// At start: what a crash left leased or handed over.
+    /// At start: what a crash left leased or handed over. On a shared database only leases that ran out by its clock.
     async fn rescue(&self, now: Timestamp) -> Result<Rescued>;
+    /// Beside the work: leases that ran out by a shared database's clock, whoever held them. Elsewhere nothing: who
+    /// holds a lease there is this process itself.
+    async fn rescue_lapsed(&self, _now: Timestamp) -> Result<Rescued> {
+        Ok(Rescued::default())
+    }
+    /// What a shared database's clock says; `None` where the machine's own holds.
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
     /// Messages not yet accepted, or all in a state.
     async fn outbox(&self, state: Option<&str>) -> Result<Vec<OutboxRow>>;
     /// The frozen bytes of a message.
@@ -514,6 +563,9 @@ pub trait ReadingStore: Send + Sync {
     async fn texts(&self, ids: &[TaskId]) -> Result<Vec<TaskTexts>>;
     /// A task's reminders with what came of them, in order of their instants.
     async fn story(&self, task: TaskId) -> Result<Vec<StoryRow>>;
+    /// The reminders of tasks that count as urgings, each task's in order of their instants; a task without any is not
+    /// among them.
+    async fn urgings_of(&self, tasks: &[TaskId]) -> Result<HashMap<TaskId, Vec<UrgingRow>>>;
     /// A task's notices in the order of filing.
     async fn notices_of(&self, task: TaskId) -> Result<Vec<TaskNotice>>;
     /// What a message carries: by its number, or by a Message-ID (with its angle brackets) under which it was ever

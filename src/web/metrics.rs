@@ -38,11 +38,15 @@ struct Refusal {
 /// What only the running daemon knows.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
+    /// Why nothing is sent at all: this is a copy, or the disk is full. One line.
+    pub held: Option<String>,
     /// The last pass is young enough.
     pub ready: bool,
     pub rules_refused: bool,
     /// The files on disk are not those in force.
     pub files_differ: bool,
+    /// The clock is not believed: nothing is planned, filed or sent.
+    pub clock_held: bool,
     pub accepted_at: Option<Timestamp>,
     /// Channels with whether their breaker keeps them from sending.
     pub resting: Vec<(ChannelKind, bool)>,
@@ -69,6 +73,7 @@ pub struct Metrics {
     rules_refused: Gauge,
     accepted_at: Real,
     ready: Gauge,
+    clock_held: Gauge,
     resting: Family<ByChannel, Gauge>,
     stored: Stored,
 }
@@ -105,6 +110,7 @@ impl Default for Metrics {
             rules_refused: Gauge::default(),
             accepted_at: Real::default(),
             ready: Gauge::default(),
+            clock_held: Gauge::default(),
             resting: Family::default(),
             stored: Stored::default(),
             registry: Registry::default(),
@@ -134,6 +140,7 @@ impl Default for Metrics {
             m.accepted_at.clone(),
         );
         registry.register("ready", "Whether the last scan is young enough", m.ready.clone());
+        registry.register("clock_held", "Whether the work waits for the clock to be right", m.clock_held.clone());
         registry.register("channel_resting", "Whether a channel's breaker keeps it from sending", m.resting.clone());
         let s = &m.stored;
         registry.register("open_tasks", "Open tasks", s.open_tasks.clone());
@@ -206,6 +213,7 @@ impl Metrics {
             stored.unwritten.set(counts.unwritten_files);
         }
         self.ready.set(i64::from(live.ready));
+        self.clock_held.set(i64::from(live.clock_held));
         self.rules_refused.set(i64::from(live.rules_refused));
         self.files_differ.set(i64::from(live.files_differ));
         self.accepted_at.set(live.accepted_at.map_or(0.0, |at| at.as_millisecond() as f64 / 1000.0));

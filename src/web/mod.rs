@@ -66,11 +66,15 @@ async fn show_metrics(State(pages): State<Pages>) -> Response {
 async fn health(State(pages): State<Pages>) -> Response {
     let live = (pages.live)();
     let code = if live.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if let Some(held) = &live.held {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {held}\n")).into_response();
+    }
     // Running under older rules than the files hold is no reason to be restarted; it is one to be looked at.
-    let text = match (live.ready, live.rules_refused) {
-        (false, _) => "not ready\n",
-        (true, false) => "ready\n",
-        (true, true) => "ready; the last edit was refused\n",
+    let text = match (live.ready, live.clock_held, live.rules_refused) {
+        (_, true, _) => "not ready: the clock is not believed, see `dondoc status`\n",
+        (false, false, _) => "not ready\n",
+        (true, false, false) => "ready\n",
+        (true, false, true) => "ready; the last edit was refused\n",
     };
     (code, text).into_response()
 }

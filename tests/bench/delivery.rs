@@ -11,9 +11,12 @@ use std::{
 };
 
 use dondoc::{
-    channel::{Channel, smtp::SmtpChannel},
+    channel::{Channel, smtp::SmtpChannel, zalo::webhook::WebhookChannel},
     clock::Clock,
-    config::{load::load_all, settings::EmailTransport},
+    config::{
+        load::load_all,
+        settings::{EmailTransport, Zalo},
+    },
     engine::Engine,
     planning::rules::ChannelKind,
     store::sqlite::SqliteStore,
@@ -43,19 +46,8 @@ pub fn delivery(_: &World) -> Vec<Row> {
         let file = office.path("tasks.csv");
         Tasks { count: tasks, due: (0, 5) }.write_csv(&file);
         office.ok(&["import", "tasks", &file.display().to_string(), "--yes"]);
-        let answer = Command::new(std::env::current_exe().expect("this program"))
-            .args([SENDER, &office.path("dondoc.toml").display().to_string()])
-            .current_dir(office.path(""))
-            .env("RUST_LOG", "error")
-            .output()
-            .expect("the sender");
+        let [sent, wall, cpu, peak, bytes] = send(&office, ChannelKind::Email);
         stop(sink);
-        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-        let told: Vec<f64> = String::from_utf8_lossy(&answer.stdout)
-            .split_whitespace()
-            .map(|word| word.parse().expect("a figure"))
-            .collect();
-        let [sent, wall, cpu, peak, bytes] = told[..] else { panic!("five figures") };
         assert!(delay > 0 || sent as usize >= LETTERS - LETTERS / 30, "{sent} letters");
         let most = if delay == 0 {
             String::new()
@@ -74,9 +66,23 @@ pub fn delivery(_: &World) -> Vec<Row> {
     rows
 }
 
+/// Everything an office has for a channel, by a sender of its own: letters, seconds, CPU seconds, peak MB, bytes a letter.
+pub fn send(office: &Office, kind: ChannelKind) -> [f64; 5] {
+    let answer = Command::new(std::env::current_exe().expect("this program"))
+        .args([SENDER, kind.as_str(), &office.path("dondoc.toml").display().to_string()])
+        .current_dir(office.path(""))
+        .env("RUST_LOG", "error")
+        .output()
+        .expect("the sender");
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let told = String::from_utf8_lossy(&answer.stdout);
+    let told: Vec<f64> = told.split_whitespace().map(|word| word.parse().expect("a figure")).collect();
+    told[..].try_into().expect("five figures")
+}
+
 /// `smtp-sink` on a free port; `delay` in milliseconds after each message.
-fn start_sink(delay: u32) -> (Child, u16) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+pub fn start_sink(delay: u32) -> (Child, u16) {
+    let port = free_port();
     let mut command = Command::new("/usr/sbin/smtp-sink");
     // `-w` delays by whole seconds only: a delay is made by a sink of our own.
     if delay > 0 {
@@ -86,16 +92,25 @@ fn start_sink(delay: u32) -> (Child, u16) {
         // As root it insists on becoming somebody else.
         command.args(["-u", "nobody", &format!("127.0.0.1:{port}"), "1000"]);
     }
+    (listening(command, port), port)
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+/// Starts a server and waits until it takes connections.
+pub fn listening(mut command: Command, port: u16) -> Child {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("smtp-sink (package postfix)");
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(child.try_wait().expect("looked at").is_none(), "the sink does not run");
         std::thread::sleep(Duration::from_millis(20));
     }
-    (child, port)
+    child
 }
 
 #[expect(clippy::let_underscore_must_use, reason = "it may have ended by itself")]
-fn stop(mut child: Child) {
+pub fn stop(mut child: Child) {
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -147,19 +162,26 @@ pub fn slow_sink(port: u16, delay: u64) {
 /// Plans, then measures what it takes to send everything: prints letters, seconds, CPU seconds, peak MB, bytes a letter.
 #[expect(clippy::print_stdout, reason = "its answer to the process that started it")]
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
-pub fn sender(config: &Path) {
+pub fn sender(kind: ChannelKind, config: &Path) {
     dondoc::cli::run::one_heap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (office, _) = load_all(config, []).expect("the office's settings");
         let policy = dondoc::cli::context::policy_of(office).expect("the office's policy");
         let store = Arc::new(SqliteStore::open(&policy.settings.store_url).await.expect("the office's database"));
-        let EmailTransport::Smtp(relay) = &policy.settings.email.transport else { panic!("a relay") };
-        // The configured rate is lifted for the measure.
-        let relay = dondoc::config::settings::Smtp { messages_per_minute: 0, ..relay.clone() };
-        let channel = SmtpChannel::new(&relay, "dondoc@office.example", Default::default()).expect("a channel");
-        let channels: HashMap<ChannelKind, Arc<dyn Channel>> =
-            HashMap::from([(ChannelKind::Email, Arc::new(channel) as Arc<dyn Channel>)]);
+        let channel: Arc<dyn Channel> = match (kind, &policy.settings.email.transport, &policy.settings.zalo) {
+            (ChannelKind::Email, EmailTransport::Smtp(relay), _) => {
+                // The configured rate is lifted for the measure.
+                let relay = dondoc::config::settings::Smtp { messages_per_minute: 0, ..relay.clone() };
+                Arc::new(SmtpChannel::new(&relay, "dondoc@office.example", Default::default()).expect("a channel"))
+            }
+            (ChannelKind::Zalo, _, Zalo::Webhook { url, secrets }) => Arc::new(
+                WebhookChannel::new(url, secrets.clone(), Clock::System, Default::default()).expect("a channel"),
+            ),
+            _ => panic!("a way out"),
+        };
+        let channels = HashMap::from([(kind, channel)]);
         let engine = Engine::new(store.clone(), Clock::System, policy, channels, Arc::new(|_| ()));
         engine.start().await.expect("started");
         engine.scan_pass().await.expect("planned");
@@ -167,7 +189,7 @@ pub fn sender(config: &Path) {
         // What planning took at most is another measure's.
         std::fs::write("/proc/self/clear_refs", "5").expect("the peak set back");
         let (begun, cpu) = (Instant::now(), cpu_time());
-        let round = engine.deliver_on(ChannelKind::Email).await.expect("delivered");
+        let round = engine.deliver_on(kind).await.expect("delivered");
         let (wall, cpu) = (begun.elapsed(), cpu_time() - cpu);
         let peak = peak_mb_of(std::process::id()).unwrap_or(0.0);
         let bytes = dondoc::store::ledger::OutboxStore::message_bytes(&*store, 1).await.expect("read");

@@ -208,11 +208,20 @@ pub fn idle(world: &World) -> Vec<Row> {
     rows
 }
 
-struct Daemon(Child);
+/// How often the daemon is rung for one figure.
+const RINGS: u32 = 40;
+
+/// `dondoc run` on an office.
+pub struct Daemon(Child);
 
 impl Daemon {
-    fn start(office: &Office) -> Self {
+    pub fn start(office: &Office) -> Self {
+        Self::start_with(office, |_| ())
+    }
+
+    pub fn start_with(office: &Office, more: impl FnOnce(&mut Command)) -> Self {
         let mut command: Command = office.command(&["run"]);
+        more(&mut command);
         Self(
             command
                 .stdout(std::process::Stdio::null())
@@ -222,13 +231,13 @@ impl Daemon {
         )
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
     /// Waits until nothing is due or under way.
     #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
-    fn settle(&mut self, office: &Office) -> Duration {
+    pub fn settle(&mut self, office: &Office) -> Duration {
         let begun = Instant::now();
         let socket = doorbell::socket_path(&office.path("dondoc.db"));
         block_on(async {
@@ -254,8 +263,20 @@ impl Daemon {
     }
 
     /// Rings, one ring at a time, and sees what each costs.
-    fn scans(&self, office: &Office) -> Row {
-        const RINGS: u32 = 40;
+    pub fn scans(&self, office: &Office) -> Row {
+        let (each, quiet) = self.scan_cost(office);
+        Row {
+            what: "  CPU of an idle scan, rung through the socket".into(),
+            figure: format!("{:.2} ms", each.as_secs_f64() * 1e3),
+            how: format!(
+                "{RINGS} rings, clock of the process, less {:.2} ms in as long a time without rings",
+                quiet.as_secs_f64() * 1e3
+            ),
+        }
+    }
+
+    /// What one of many rings costs, and what as long a time without rings does.
+    pub fn scan_cost(&self, office: &Office) -> (Duration, Duration) {
         const APART: Duration = Duration::from_millis(100);
         let socket = doorbell::socket_path(&office.path("dondoc.db"));
         let rest = || {
@@ -272,17 +293,10 @@ impl Daemon {
             }
         });
         let rung = exact_time_of(self.pid()).saturating_sub(before);
-        Row {
-            what: "  CPU of an idle scan, rung through the socket".into(),
-            figure: format!("{:.2} ms", rung.saturating_sub(quiet).as_secs_f64() * 1e3 / f64::from(RINGS)),
-            how: format!(
-                "{RINGS} rings, clock of the process, less {:.2} ms in as long a time without rings",
-                quiet.as_secs_f64() * 1e3
-            ),
-        }
+        (rung.saturating_sub(quiet) / RINGS, quiet)
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let term = Command::new("kill").arg(self.pid().to_string()).status();
         assert!(term.is_ok_and(|status| status.success()), "the daemon is gone already");
         let status = self.0.wait().expect("the daemon ends");
@@ -321,6 +335,6 @@ fn scan_in_process(office: &Office) -> Row {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }

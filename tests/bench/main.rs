@@ -5,14 +5,21 @@ mod child;
 mod delivery;
 mod large;
 mod meter;
+mod million;
 mod office;
+#[allow(clippy::unwrap_used, reason = "the tests' own file")]
+#[path = "../it/postgres/server.rs"]
+mod postgres;
+mod senders;
 mod sending;
 #[path = "../sink/mod.rs"]
 mod sink;
+mod stocked;
+mod zalo;
 
 use std::cell::OnceCell;
 
-use dondoc::planning::calendar::WorkCalendar;
+use dondoc::planning::{calendar::WorkCalendar, rules::ChannelKind};
 use jiff::{
     civil::{Weekday, date},
     tz::TimeZone,
@@ -38,23 +45,35 @@ impl World {
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [_, delivery::SENDER, config] => return delivery::sender(std::path::Path::new(config)),
+        [_, delivery::SENDER, kind, config] => {
+            let kind = ChannelKind::from_word(kind).expect("a channel");
+            return delivery::sender(kind, std::path::Path::new(config));
+        }
+        [_, zalo::SINK, port] => return zalo::sink(port.parse().expect("a port")),
         [_, delivery::SLOW_SINK, port, delay] => {
             return delivery::slow_sink(port.parse().expect("a port"), delay.parse().expect("milliseconds"));
         }
+        [_, million::PLANNER, folder, _] => return million::planner(std::path::Path::new(folder)),
+        [_, million::SCANNER, folder, _] => return million::scanner(std::path::Path::new(folder)),
+        [_, million::CARRIER, folder, _] => return million::carrier(std::path::Path::new(folder)),
+        [_, senders::ONE_OF, config] => return senders::one_of(std::path::Path::new(config)),
         _ => {}
     }
     // `cargo bench` hands over `--bench`, and any words the caller typed: only the cases that hold them are run.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     // In this order: the daemon comes last, because it sends what the others look ahead to.
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 11] = [
         ("calendar", calendar),
         ("delivery", delivery::delivery),
+        ("zalo", zalo::zalo),
         ("sending", sending::sending),
+        ("senders", senders::senders),
         ("import", large::import),
         ("plan", large::look_ahead),
         ("planner", large::planner),
         ("idle", large::idle),
+        ("million", million::million),
+        ("history", million::history),
     ];
     let world = World::default();
     let rows = cases

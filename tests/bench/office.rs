@@ -26,8 +26,23 @@ pub struct Office {
 impl Office {
     /// Settings as shipped, then changed; the directory taken in.
     pub fn new(change: impl Fn(&str) -> String, rules: impl Fn(&str) -> String) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::with(change, rules, "")
+    }
+
+    /// The same, with the secret that signs posts to the Zalo relay.
+    pub fn with(change: impl Fn(&str) -> String, rules: impl Fn(&str) -> String, secret: &str) -> Self {
+        Self::within(tempfile::tempdir().expect("a temporary folder"), change, rules, secret)
+    }
+
+    /// [`Office::with`] in a folder of the caller's.
+    pub fn within(
+        folder: tempfile::TempDir,
+        change: impl Fn(&str) -> String,
+        rules: impl Fn(&str) -> String,
+        secret: &str,
+    ) -> Self {
         let files = [
+            ("zalo-webhook-secret", secret.to_owned()),
             ("dondoc.toml", change(SETTINGS)),
             ("rules.toml", rules(RULES)),
             ("calendar.toml", CALENDAR.to_owned()),
@@ -44,6 +59,11 @@ impl Office {
     /// As shipped, but open at all hours: the figures must not depend on the day and hour of measuring.
     pub fn always_open() -> Self {
         Self::new(str::to_owned, open_at_all_hours)
+    }
+
+    /// The folder outlives this program, for a look at it.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use crate::sink::smtp::{Act, Certificate, Fault, Point, Security, Setup, SmtpSink};
 
 mod smtp;
+mod table;
 mod tls;
 mod webhook;
 

@@ -67,3 +67,28 @@ fn every_story_and_test_that_the_coverage_table_names_exists() {
     }
     assert!(rows >= 50, "the table was not read: {rows} rows");
 }
+
+#[test]
+fn every_test_that_the_fault_table_names_exists_and_every_row_names_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = tests(root);
+    let table = fs::read_to_string(root.join("tests/FAULTS.md")).unwrap();
+    let long = fs::read_to_string(root.join("tests/long")).unwrap();
+    let parts = long.lines().find_map(|line| line.strip_prefix("parts=(")).expect("the long tests' parts");
+    let parts: BTreeSet<&str> = parts.trim_end_matches(')').split(' ').collect();
+    let mut rows = 0;
+    for line in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        assert_eq!(cells.len(), 3, "three columns: {line}");
+        let names: Vec<&str> = cells[2].split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty() || cells[2].trim().starts_with("see "), "nothing holds this: {line}");
+        for name in names {
+            match name.strip_prefix("tests/long ") {
+                Some(part) => assert!(parts.contains(part), "tests/long has no part {part}: {line}"),
+                None => assert!(tests.contains(name), "there is no test `{name}`: {line}"),
+            }
+        }
+        rows += 1;
+    }
+    assert!(rows >= 30, "the table was not read: {rows} rows");
+}

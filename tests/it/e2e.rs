@@ -6,11 +6,19 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected here fails a test")]
 
 mod answers;
+mod clock;
+mod copies;
+mod damage;
 mod days;
+mod disk;
 mod edits;
+mod faulty;
 mod kills;
 mod life;
+mod moments;
 mod refusals;
 mod reload;
+mod tet;
 mod texts;
-mod world;
+mod twenty;
+pub mod world;

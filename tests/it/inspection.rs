@@ -775,7 +775,10 @@ Tệp: 2026/11/0002-2026_NV26-000002_SNV_rut.json
             what: cli::register::RegisterCommand::Verify(cli::register::VerifyArgs { db }),
         };
         let mut out = Vec::new();
-        let code = cli::register::run(&args, async || Ok(office.store.clone()), true, &mut out).await.unwrap();
+        let code =
+            cli::register::run(&args, async || Ok(std::sync::Arc::new(office.store.clone()) as _), true, &mut out)
+                .await
+                .unwrap();
         (code, serde_json::from_slice::<serde_json::Value>(&out).unwrap())
     };
     for db in [None, Some(office.db())] {

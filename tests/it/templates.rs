@@ -223,7 +223,12 @@ fn the_preview_shows_every_step_of_every_rule_and_every_kind_and_nobody_real() {
         }
         if let Some(letter) = name.strip_suffix(".html").filter(|name| !name.starts_with("phieu/") && *name != "index")
         {
-            assert!(files.contains_key(&format!("{letter}.txt")) && files.contains_key(&format!("{letter}.eml")));
+            assert!(files.contains_key(&format!("{letter}.txt")), "{name}");
+            // The list of the unreached is the operators' own: it closes without wishes.
+            if letter.contains("/danh-sach-") {
+                continue;
+            }
+            assert!(files.contains_key(&format!("{letter}.eml")), "{name}");
             let page = String::from_utf8_lossy(bytes);
             assert!(page.contains("Kính chúc sức khỏe./."), "{name}: the office's own text");
             let party = page.contains("VĂN PHÒNG THÀNH ỦY");

@@ -5,7 +5,7 @@
 //! `DONDOC_YEAR_SEED=7` replays one year; `DONDOC_YEARS=300` lives through so many.
 
 mod judge;
-mod office;
+pub mod office;
 mod play;
 
 use std::{

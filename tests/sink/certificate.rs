@@ -14,15 +14,20 @@ pub struct Certificate {
 
 impl Certificate {
     pub fn new() -> Self {
-        Self::made((2020, 2120))
+        Self::made((2020, 2120), &["localhost", "127.0.0.1"])
     }
 
     pub fn expired() -> Self {
-        Self::made((2020, 2021))
+        Self::made((2020, 2021), &["localhost", "127.0.0.1"])
     }
 
-    fn made((from, to): (i32, i32)) -> Self {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    /// For somebody else's machine.
+    pub fn of_another() -> Self {
+        Self::made((2020, 2120), &["mail.elsewhere.example"])
+    }
+
+    fn made((from, to): (i32, i32), names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = rcgen::CertificateParams::new(names).expect("names that a certificate can hold");
         parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(to, 1, 1);

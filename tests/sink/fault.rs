@@ -1,6 +1,6 @@
 //! What a mail server is told to do wrong: where, for whom, how often.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Where in the conversation a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Point {
     Body,
     /// Once the final dot was read.
     Dot,
+    /// Once the message stands in the journal, before its answer. For [`Act::Do`].
+    Taken,
+    /// Once its 250 was written. For [`Act::Do`].
+    Answered,
     Rset,
     Noop,
     Quit,
@@ -42,8 +46,18 @@ pub enum Act {
     Late(Duration),
     /// The usual answer, and more that nobody asked for.
     Extra(String),
+    /// The usual answer; this one once the next command was read, before that one's answer: a step behind from here on.
+    Lag(String),
+    /// These bytes, then the end: a reply cut in the middle.
+    RawThenClose(Vec<u8>),
+    /// These bytes, then silence.
+    RawThenHang(Vec<u8>),
+    /// This is done, then all goes on as usual: a test that acts at exactly this moment.
+    Do(Hook),
     /// `Rcpt` only: 451 the first time for each recipient.
     Greylist,
+    /// `Rcpt` only: 450 so often for each recipient.
+    GreylistFor(u32),
     /// `Dot` only: the message is taken, then the connection ends without an answer.
     TakeThenClose,
     /// `Dot` only: the message is taken, no answer comes.
@@ -52,7 +66,32 @@ pub enum Act {
     TakeThenSay(String),
 }
 
+/// What a test does at a moment of the conversation, on the server's thread.
+#[derive(Clone)]
+pub struct Hook(Arc<dyn Fn() + Send + Sync>);
+
+impl Hook {
+    pub(super) fn new(what: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(what))
+    }
+
+    pub(super) fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a hook")
+    }
+}
+
 impl Act {
+    /// See [`Act::Do`].
+    pub fn call(what: impl Fn() + Send + Sync + 'static) -> Self {
+        Act::Do(Hook::new(what))
+    }
+
     pub fn say(reply: &str) -> Self {
         Act::Say(reply.to_owned())
     }

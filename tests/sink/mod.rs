@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each integration test uses its own part of the sinks")]
 
 pub mod certificate;
+pub mod count;
 pub mod fault;
 pub mod smtp;
 pub mod zalo;

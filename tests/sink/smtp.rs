@@ -1,7 +1,7 @@
 //! A mail server that keeps what it takes in a journal, and misbehaves as told.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,21 @@ pub struct Received {
     pub bytes: Vec<u8>,
     /// A line that did not end by CR LF was in it.
     pub bare_line_end: bool,
+    /// Its 250 was written.
+    pub answered: bool,
+}
+
+/// Something that happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Opened,
+    /// A command, as it came.
+    Heard(String),
+    /// A final dot was read.
+    Dot,
+    /// What was said, without its line end.
+    Said(String),
+    Closed,
 }
 
 impl Received {
@@ -68,6 +83,12 @@ pub struct Setup {
     pub login: Option<(String, String)>,
     /// The mechanisms offered.
     pub mechanisms: String,
+    /// More connections at once are turned away by 421.
+    pub most_connections: usize,
+    /// The largest message, in bytes: announced, and refused by 552 at its dot beyond.
+    pub size: usize,
+    /// Whether EHLO offers to take several commands in one flight.
+    pub pipelining: bool,
 }
 
 impl Default for Setup {
@@ -79,6 +100,9 @@ impl Default for Setup {
             offer_starttls: true,
             login: None,
             mechanisms: "PLAIN LOGIN".into(),
+            most_connections: usize::MAX,
+            size: 52_428_800,
+            pipelining: false,
         }
     }
 }
@@ -89,9 +113,12 @@ struct State {
     journal: Vec<Received>,
     /// (connection, line) of each command.
     commands: Vec<(u64, String)>,
+    /// (connection, what) of everything, in order.
+    events: Vec<(u64, Event)>,
     /// All bytes that came outside TLS.
     clear: Vec<u8>,
     greylisted: HashSet<String>,
+    turned_away: HashMap<String, u32>,
     connections: u64,
     open: usize,
     most_open: usize,
@@ -130,17 +157,27 @@ impl SmtpSink {
         let server = Server::start(port, move |stream, number| {
             let (shared, setup) = (state.clone(), setup.clone());
             async move {
-                {
+                let full = {
                     let mut state = shared.lock();
                     state.connections += 1;
                     state.open += 1;
                     state.most_open = state.most_open.max(state.open);
-                }
+                    state.events.push((number, Event::Opened));
+                    state.open > setup.most_connections
+                };
                 let mut session = Session::new(stream, number, &setup, &shared);
                 // None: somebody hung up, as many of the faults are meant to.
-                let _ = session.serve().await;
+                let _ = if full {
+                    session.say("421 4.7.0 too many connections from you").await
+                } else {
+                    session.serve().await
+                };
                 drop(session);
-                shared.lock().open -= 1;
+                {
+                    let mut state = shared.lock();
+                    state.open -= 1;
+                    state.events.push((number, Event::Closed));
+                }
                 shared.changed.notify_all();
             }
         });
@@ -163,6 +200,19 @@ impl SmtpSink {
     /// All that was taken, in order.
     pub fn journal(&self) -> Vec<Received> {
         self.shared.lock().journal.clone()
+    }
+
+    /// All that was taken since the last time, and forgets it: for runs that would fill the memory.
+    pub fn drain(&self) -> Vec<Received> {
+        let mut state = self.shared.lock();
+        state.events.clear();
+        state.commands.clear();
+        std::mem::take(&mut state.journal)
+    }
+
+    /// How many were taken.
+    pub fn taken(&self) -> usize {
+        self.shared.lock().journal.len()
     }
 
     /// Waits until `enough` messages were taken; gives what there is after `limit`.
@@ -189,6 +239,11 @@ impl SmtpSink {
     /// (connection, line) of each command.
     pub fn commands(&self) -> Vec<(u64, String)> {
         self.shared.lock().commands.clone()
+    }
+
+    /// (connection, what) of everything that happened, in order.
+    pub fn events(&self) -> Vec<(u64, Event)> {
+        self.shared.lock().events.clone()
     }
 
     /// All bytes that came outside TLS.
@@ -220,6 +275,8 @@ struct Session<'a> {
     from: Option<String>,
     to: Vec<String>,
     authenticated: bool,
+    /// Said before the next answer.
+    lag: Option<String>,
 }
 
 impl<'a> Session<'a> {
@@ -234,6 +291,7 @@ impl<'a> Session<'a> {
             from: None,
             to: Vec::new(),
             authenticated: false,
+            lag: None,
         }
     }
 
@@ -245,7 +303,14 @@ impl<'a> Session<'a> {
         loop {
             let line = self.line().await?;
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            self.shared.lock().commands.push((self.number, line.clone()));
+            {
+                let mut state = self.shared.lock();
+                state.commands.push((self.number, line.clone()));
+                state.events.push((self.number, Event::Heard(line.clone())));
+            }
+            if let Some(late) = self.lag.take() {
+                self.say(&late).await?;
+            }
             let mut words = line.splitn(2, ' ');
             let verb = words.next().unwrap_or_default().to_uppercase();
             let rest = words.next().unwrap_or_default();
@@ -301,9 +366,13 @@ impl<'a> Session<'a> {
     }
 
     fn hello(&self) -> String {
-        let mut lines = vec!["sink.example", "8BITMIME", "SIZE 52428800"];
+        let size = format!("SIZE {}", self.setup.size);
+        let mut lines = vec!["sink.example", "8BITMIME", &size];
         if self.setup.security == Security::StartTls && self.setup.offer_starttls && !self.tls {
             lines.push("STARTTLS");
+        }
+        if self.setup.pipelining {
+            lines.push("Pipelining");
         }
         let auth = format!("AUTH {}", self.setup.mechanisms);
         if self.setup.login.is_some() {
@@ -358,50 +427,66 @@ impl<'a> Session<'a> {
             to: self.to.clone(),
             bytes,
             bare_line_end,
+            answered: false,
         };
-        let taken = || {
-            self.shared.lock().journal.push(received.clone());
-            self.shared.changed.notify_all();
-        };
+        self.shared.lock().events.push((self.number, Event::Dot));
         match self.fault(Point::Dot) {
             Some(Act::TakeThenClose) => {
-                taken();
+                self.take(received).await?;
                 return None;
             }
             Some(Act::TakeThenHang) => {
-                taken();
+                self.take(received).await?;
                 return self.hang().await;
             }
             Some(Act::TakeThenSay(reply)) => {
-                taken();
+                self.take(received).await?;
                 self.say(&reply).await?;
             }
             Some(Act::Late(delay)) => {
                 tokio::time::sleep(delay).await;
-                taken();
-                self.say("250 2.0.0 Ok: queued").await?;
+                self.take_and_answer(received, "").await?;
             }
-            Some(Act::Extra(extra)) => {
-                taken();
-                self.say(&format!("250 2.0.0 Ok: queued\r\n{extra}")).await?;
+            Some(Act::Extra(extra)) => self.take_and_answer(received, &format!("\r\n{extra}")).await?,
+            Some(Act::Do(hook)) => {
+                hook.call();
+                self.take_and_answer(received, "").await?;
             }
             Some(act) => {
                 self.act(act, "").await?;
             }
-            None => {
-                taken();
-                self.say("250 2.0.0 Ok: queued").await?;
-            }
+            None if received.bytes.len() > self.setup.size => self.say("552 5.3.4 too big").await?,
+            None => self.take_and_answer(received, "").await?,
         }
         self.from = None;
         self.to.clear();
         Some(())
     }
 
+    /// Puts a message into the journal; where in it.
+    async fn take(&mut self, received: Received) -> Option<usize> {
+        let place = {
+            let mut state = self.shared.lock();
+            state.journal.push(received);
+            state.journal.len() - 1
+        };
+        self.shared.changed.notify_all();
+        self.strike(Point::Taken).await?.then_some(place)
+    }
+
+    async fn take_and_answer(&mut self, received: Received, more: &str) -> Option<()> {
+        let place = self.take(received).await?;
+        self.say(&format!("250 2.0.0 Ok: queued{more}")).await?;
+        if let Some(received) = self.shared.lock().journal.get_mut(place) {
+            received.answered = true;
+        }
+        self.strike(Point::Answered).await?.then_some(())
+    }
+
     /// The fault that strikes now, if one does; counts it.
     fn fault(&self, at: Point) -> Option<Act> {
         let mut state = self.shared.lock();
-        let State { faults, greylisted, .. } = &mut *state;
+        let State { faults, greylisted, turned_away, .. } = &mut *state;
         let fits = |fault: &&mut Fault| {
             fault.at == at && fault.times > 0 && fault.to.as_ref().is_none_or(|to| self.to.contains(to))
         };
@@ -413,6 +498,11 @@ impl<'a> Session<'a> {
         if matches!(fault.act, Act::Greylist) {
             let recipient = self.to.last().cloned().unwrap_or_default();
             return greylisted.insert(recipient).then(|| Act::say("451 4.7.1 greylisted, come back"));
+        }
+        if let Act::GreylistFor(often) = fault.act {
+            let so_far = turned_away.entry(self.to.last().cloned().unwrap_or_default()).or_default();
+            *so_far += 1;
+            return (*so_far <= often).then(|| Act::say("450 4.7.1 greylisted, come back"));
         }
         fault.times = fault.times.saturating_sub(u32::from(fault.times != u32::MAX));
         Some(fault.act.clone())
@@ -467,7 +557,31 @@ impl<'a> Session<'a> {
                 self.say(usual).await.map(|()| true)
             }
             Act::Extra(extra) => self.say(&format!("{usual}\r\n{extra}")).await.map(|()| true),
-            Act::Close | Act::Greylist | Act::TakeThenClose | Act::TakeThenHang | Act::TakeThenSay(_) => None,
+            Act::Lag(reply) => {
+                self.lag = Some(reply);
+                self.say(usual).await.map(|()| true)
+            }
+            Act::RawThenClose(bytes) => {
+                self.write(&bytes).await?;
+                None
+            }
+            Act::RawThenHang(bytes) => {
+                self.write(&bytes).await?;
+                self.hang().await.map(|()| false)
+            }
+            Act::Do(hook) => {
+                hook.call();
+                if !usual.is_empty() {
+                    self.say(usual).await?;
+                }
+                Some(usual.is_empty() || usual.starts_with(['2', '3']))
+            }
+            Act::Close
+            | Act::Greylist
+            | Act::GreylistFor(_)
+            | Act::TakeThenClose
+            | Act::TakeThenHang
+            | Act::TakeThenSay(_) => None,
         }
     }
 
@@ -493,6 +607,7 @@ impl<'a> Session<'a> {
     }
 
     async fn say(&mut self, reply: &str) -> Option<()> {
+        self.shared.lock().events.push((self.number, Event::Said(reply.to_owned())));
         self.write(format!("{reply}\r\n").as_bytes()).await
     }
 

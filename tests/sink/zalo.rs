@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::Server;
+use super::{Server, fault::Hook};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -50,11 +50,24 @@ pub enum Act {
     Late(Duration),
     /// No HTTP at all.
     Garbage,
+    /// The connection ends before the request was read.
+    CloseUnread,
+    /// 200, its head a byte at a time, so far apart.
+    DripHead(Duration),
+    /// 200, its body a byte at a time, so far apart.
+    DripBody(Duration),
+    /// This is done once the request was read, then 200.
+    Do(Hook),
 }
 
 impl Act {
     pub fn status(status: u16) -> Self {
         Act::Answer(status, Vec::new(), String::new())
+    }
+
+    /// See [`Act::Do`].
+    pub fn call(what: impl Fn() + Send + Sync + 'static) -> Self {
+        Act::Do(Hook::new(what))
     }
 
     pub fn with_header(status: u16, name: &str, value: &str) -> Self {
@@ -70,6 +83,18 @@ struct State {
     connections: u64,
 }
 
+impl State {
+    /// What happens to the request in hand; counts it.
+    fn next_act(&mut self) -> Option<Act> {
+        let act = self.acts.first_mut().map(|(times, act)| {
+            *times = times.saturating_sub(u32::from(*times != u32::MAX));
+            act.clone()
+        });
+        self.acts.retain(|(times, _)| *times > 0);
+        act
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -80,6 +105,11 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_unread(&self) -> bool {
+        let mut state = self.lock();
+        matches!(state.acts.first(), Some((_, Act::CloseUnread))) && state.next_act().is_some()
     }
 }
 
@@ -147,16 +177,15 @@ impl ZaloSink {
 async fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
+        if shared.take_unread() {
+            return None;
+        }
         let post = request(&mut stream, &mut buffer, shared).await?;
         let act = {
             let mut state = shared.lock();
-            let act = state.acts.first_mut().map(|(times, act)| {
-                *times = times.saturating_sub(u32::from(*times != u32::MAX));
-                act.clone()
-            });
-            state.acts.retain(|(times, _)| *times > 0);
+            let act = state.next_act();
             let taken = match &act {
-                None | Some(Act::Endless | Act::Cut | Act::Late(_)) => true,
+                None | Some(Act::Endless | Act::Cut | Act::Late(_) | Act::DripBody(_) | Act::Do(_)) => true,
                 Some(Act::Answer(status, ..)) => (200..300).contains(status),
                 Some(_) => false,
             };
@@ -186,9 +215,27 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
                 answer(200, &[], "")
             }
             Act::Garbage => "what?\r\n\r\n".into(),
+            Act::CloseUnread => return None,
+            Act::Do(hook) => {
+                hook.call();
+                answer(200, &[], "")
+            }
+            Act::DripHead(apart) => return drip(&mut stream, &answer(200, &[], ""), apart).await,
+            Act::DripBody(apart) => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await.ok()?;
+                return drip(&mut stream, &"x".repeat(1000), apart).await;
+            }
         };
         stream.write_all(say.as_bytes()).await.ok()?;
     }
+}
+
+async fn drip(stream: &mut TcpStream, text: &str, apart: Duration) -> Option<()> {
+    for byte in text.bytes() {
+        stream.write_all(&[byte]).await.ok()?;
+        tokio::time::sleep(apart).await;
+    }
+    None
 }
 
 fn answer(status: u16, headers: &[(String, String)], body: &str) -> String {

@@ -64,6 +64,13 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// No connection came about, or the server ended it before anything was said on it: what a relay does that has as
+    /// many of them as it wants.
+    pub fn turned_away(&self) -> bool {
+        matches!(self.phase, Phase::Connect | Phase::Greeting | Phase::Hello)
+            && matches!(self.outcome(""), Outcome::Site { .. })
+    }
+
     /// As the ledger says it. `address`: the recipient, kept out of the words.
     pub fn outcome(&self, address: &str) -> Outcome {
         let phase = self.phase;

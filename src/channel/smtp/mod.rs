@@ -18,7 +18,10 @@ use lettre::{
     transport::smtp::{authentication::Credentials, extension::ClientId},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 use tokio_rustls::rustls;
 
 use super::{
@@ -75,6 +78,10 @@ pub struct SmtpChannel {
     relay: Relay,
     from: Address,
     idle: Mutex<Vec<Session>>,
+    /// Held by each open session too: how many there are.
+    open: Arc<()>,
+    /// Rung when a session is put aside or gone.
+    returned: Notify,
     slots: Semaphore,
     width: Width,
     rate: Rate,
@@ -113,6 +120,8 @@ impl SmtpChannel {
             },
             from: from_address.trim().parse().map_err(SmtpError::Sender)?,
             idle: Mutex::new(Vec::new()),
+            open: Arc::new(()),
+            returned: Notify::new(),
             slots: Semaphore::new(most),
             width: Width::new(most),
             rate: Rate::per_minute(smtp.messages_per_minute),
@@ -159,7 +168,33 @@ impl SmtpChannel {
                 return Ok(session);
             }
         }
-        self.relay.open().await
+        match self.relay.open().await {
+            Ok(mut session) => {
+                session.counted = Some(self.open.clone());
+                Ok(session)
+            }
+            Err(fault) => self.instead(fault).await,
+        }
+    }
+
+    /// A relay that takes no further connection while ours are open is there, and has its limit: the message waits for
+    /// one of them. Where there is none, or none comes back in time, the fault is what it looks like.
+    async fn instead(&self, fault: class::Fault) -> Result<Session, class::Fault> {
+        loop {
+            let mut back = std::pin::pin!(self.returned.notified());
+            back.as_mut().enable();
+            let others = Arc::strong_count(&self.open) - 1;
+            if !fault.turned_away() || others == 0 {
+                return Err(fault);
+            }
+            self.width.full(others);
+            if let Some(session) = self.take_idle() {
+                return Ok(session);
+            }
+            if timeout(self.relay.deadlines.command, back).await.is_err() {
+                return Err(fault);
+            }
+        }
     }
 
     fn keep(&self, mut session: Session) {
@@ -178,7 +213,10 @@ impl SmtpChannel {
             let handover = session.hand_over(&self.from, to, parcel, gate).await;
             if handover.usable {
                 self.keep(session);
+            } else {
+                drop(session);
             }
+            self.returned.notify_waiters();
             // A connection that had ended while it rested says nothing about the relay. The loop ends: each round
             // takes a rested connection away, and a new one is never stale.
             if !handover.stale {
@@ -217,6 +255,7 @@ impl Channel for SmtpChannel {
     }
 
     async fn rest(&self) {
+        self.width.afresh();
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         join_all(idle.into_iter().map(Session::quit)).await;
     }

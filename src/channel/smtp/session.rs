@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub used: u32,
     /// When it was put aside (boot time).
     pub idle_since: Duration,
+    /// By which the channel counts those that are open.
+    pub counted: Option<Arc<()>>,
 }
 
 /// What came of a transaction, and what may be done with its session.
@@ -95,7 +97,8 @@ impl Relay {
         }
         watch.expect(Phase::Hello, &[250])?;
         watch.seen().open = true;
-        let mut session = Session { conn, watch, deadlines: self.deadlines, used: 0, idle_since: Duration::ZERO };
+        let mut session =
+            Session { conn, watch, deadlines: self.deadlines, used: 0, idle_since: Duration::ZERO, counted: None };
         if let Some(credentials) = &self.credentials {
             session.authenticate(credentials).await?;
         }
@@ -236,6 +239,8 @@ impl Session {
             }
             options.push(MailParameter::SmtpUtfEight);
         }
+        // Neither is ever made here; of frozen bytes nothing is taken for granted.
+        let text = std::str::from_utf8(message).map_err(|_| ours(Phase::Body, "the message is no text"))?;
         if !message.is_ascii() {
             if !self.conn.server_info().supports_feature(Extension::EightBitMime) {
                 return Err(ours(Phase::Body, "the message has bytes beyond ASCII, the relay takes none"));
@@ -245,27 +250,42 @@ impl Session {
         if !lines_end_well(message) {
             return Err(ours(Phase::Body, "the message has a line that does not end by CR LF"));
         }
-        self.command(Phase::Mail, Mail::new(Some(from.clone()), options), &[250]).await?;
+        let mail = Mail::new(Some(from.clone()), options);
+        let rcpt = Rcpt::new(to.clone(), Vec::new());
         // 251 and 252 say that the relay takes it and passes it on (RFC 5321 3.4, 3.5.3); 250 to the dot decides.
-        self.command(Phase::Rcpt, Rcpt::new(to.clone(), Vec::new()), &[250, 251, 252]).await?;
+        let taken = [250, 251, 252];
+        if self.watch.seen().pipelining {
+            // Both in one flight; DATA never is (RFC 2920 3.1): the gate stands before it.
+            let mailed = self.command(Phase::Mail, Whole(format!("{mail}{rcpt}")), &[250]).await;
+            if let Err(fault) = mailed {
+                // RCPT is answered too, whatever it is answered: after it the session may be used again.
+                if matches!(&fault.trouble, Trouble::Refused(reply) if reply.code != 421) {
+                    self.answer(Phase::Rcpt, &[]).await.ok();
+                }
+                return Err(fault);
+            }
+            self.answer(Phase::Rcpt, &taken).await?;
+        } else {
+            self.command(Phase::Mail, mail, &[250]).await?;
+            self.command(Phase::Rcpt, rcpt, &taken).await?;
+        }
         if !gate.pass(parcel).await {
             return Ok(None);
         }
         self.command(Phase::Data, Data, &[354]).await?;
-        self.bytes(message).await.map(Some)
+        self.bytes(text).await.map(Some)
     }
 
     /// The message's bytes up to the answer to its final dot.
-    async fn bytes(&mut self, message: &[u8]) -> Result<Reply, Fault> {
+    async fn bytes(&mut self, message: &str) -> Result<Reply, Fault> {
         let watch = self.watch.clone();
         let (command, dot) = (self.deadlines.command, self.deadlines.dot);
         watch.forget();
         watch.begin_data();
         // A bell of the message before, answered in the same breath, must not ring for this one.
         let _ = watch.dot.notified().now_or_never();
-        // lettre ends what it sends by CRLF, dot, CRLF: the message's own last CRLF would come twice.
-        let message = message.strip_suffix(b"\r\n").unwrap_or(message);
-        let sending = self.conn.message(message);
+        // Body and dot in one write: lettre's own way to send a message takes two, and looks at each byte by itself.
+        let sending = self.conn.command(Whole(dotted(message)));
         tokio::pin!(sending);
         let begun = watch.seen().written;
         let moving = async {
@@ -302,6 +322,16 @@ impl Session {
     async fn command(&mut self, phase: Phase, command: impl std::fmt::Display, good: &[u16]) -> Result<(), Fault> {
         self.watch.forget();
         match timeout(self.deadlines.command, self.conn.command(command)).await {
+            Ok(Ok(_)) => self.watch.expect(phase, good),
+            Ok(Err(error)) => Err(self.watch.fault(phase, &error)),
+            Err(_) => Err(Fault { phase, trouble: Trouble::Late }),
+        }
+    }
+
+    /// The answer to a command that has left already.
+    async fn answer(&mut self, phase: Phase, good: &[u16]) -> Result<(), Fault> {
+        self.watch.forget();
+        match timeout(self.deadlines.command, self.conn.read_response()).await {
             Ok(Ok(_)) => self.watch.expect(phase, good),
             Ok(Err(error)) => Err(self.watch.fault(phase, &error)),
             Err(_) => Err(Fault { phase, trouble: Trouble::Late }),
@@ -412,6 +442,36 @@ fn lost(error: io::Error) -> Trouble {
     Trouble::Lost(error.kind().to_string())
 }
 
+/// Bytes that go over the wire as they stand.
+struct Whole(String);
+
+impl std::fmt::Display for Whole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A message as DATA takes it (RFC 5321 4.5.2): each dot that begins a line doubled, CRLF and the final dot after it.
+/// Its own last CRLF is not said twice.
+fn dotted(message: &str) -> String {
+    const END: &str = "\r\n.\r\n";
+    let message = message.strip_suffix("\r\n").unwrap_or(message);
+    let mut out = String::with_capacity(message.len() + message.len() / 64 + END.len());
+    let mut rest = message;
+    if rest.starts_with('.') {
+        out.push('.');
+    }
+    while let Some(at) = rest.find("\n.") {
+        let (line, after) = rest.split_at(at + 1);
+        out.push_str(line);
+        out.push('.');
+        rest = after;
+    }
+    out.push_str(rest);
+    out.push_str(END);
+    out
+}
+
 /// A refusal by ourselves, before anything was said: 553 an address, 554 a message that cannot be sent.
 fn ours(phase: Phase, what: &str) -> Fault {
     let code = if phase == Phase::Rcpt { 553 } else { 554 };
@@ -420,14 +480,11 @@ fn ours(phase: Phase, what: &str) -> Fault {
 
 /// Each CR is followed by LF and each LF follows a CR: a bare one lets a relay see other messages in this one.
 fn lines_end_well(message: &[u8]) -> bool {
-    let mut before = 0u8;
-    for byte in message {
-        if (before == b'\r') != (*byte == b'\n') {
-            return false;
-        }
-        before = *byte;
-    }
-    before != b'\r'
+    let (Some(first), Some(last)) = (message.first(), message.last()) else { return true };
+    // Without a way out half-way, so that it is done many bytes at a time.
+    let pairs = message.iter().zip(&message[1..]);
+    let bad = pairs.fold(false, |bad, (one, next)| bad | ((*one == b'\r') != (*next == b'\n')));
+    !bad && *first != b'\n' && *last != b'\r'
 }
 
 /// Whether a host, as written, means this machine.
@@ -453,6 +510,21 @@ mod tests {
         };
         // tokio's `nodelay` asks the kernel (getsockopt).
         assert!(relay.dial().await.unwrap().nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_dot_that_begins_a_line_never_ends_the_message() {
+        for (message, sent) in [
+            ("", "\r\n.\r\n"),
+            ("a\r\n", "a\r\n.\r\n"),
+            ("a", "a\r\n.\r\n"),
+            (".", "..\r\n.\r\n"),
+            (".\r\n", "..\r\n.\r\n"),
+            ("a\r\n.\r\n.b\r\n...\r\n", "a\r\n..\r\n..b\r\n....\r\n.\r\n"),
+            ("đ.\r\n\r\n.", "đ.\r\n\r\n..\r\n.\r\n"),
+        ] {
+            assert_eq!(dotted(message), sent, "{message:?}");
+        }
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(super) struct Seen {
     pub odd: Option<&'static str>,
     /// EHLO's keywords are shown in capitals until the session is open (RFC 5321 2.4: case does not matter).
     pub open: bool,
+    /// EHLO named PIPELINING (RFC 2920): several commands may leave before the first is answered.
+    pub pipelining: bool,
 }
 
 /// The session's hold on what its wire has seen.
@@ -163,6 +165,7 @@ impl Guarded {
         let mut seen = self.watch.seen();
         let shown = if text.is_empty() { "-".to_owned() } else { text };
         let shown = if seen.open { shown } else { shown.to_uppercase() };
+        seen.pipelining |= !seen.open && code == 250 && shown == "PIPELINING";
         self.line = format!("{code}{}{shown}\r\n", if more { '-' } else { ' ' }).into_bytes();
         self.given = 0;
         if !more {

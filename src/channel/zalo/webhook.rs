@@ -39,8 +39,9 @@ impl Default for Deadlines {
 
 /// The most of an answer's body that is read.
 const MOST_BODY: usize = 8 * 1024;
-/// The most deliveries at once: the relay, too, has limits towards Zalo.
-const MOST_PARALLEL: usize = 4;
+/// The most deliveries at once, as long as the relay, which has limits towards Zalo too, takes them: each trouble halves
+/// their number.
+const MOST_PARALLEL: usize = 20;
 
 /// Why the channel could not be set up.
 #[derive(Debug, thiserror::Error)]

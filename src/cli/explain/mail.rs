@@ -15,7 +15,11 @@ use crate::{
     inspection::notice::parse_number,
     message::{facts::Recipient, words},
     planning::task::TaskId,
-    store::{Store, ledger::CarriedRow},
+    store::{
+        Store,
+        daily::{DailyList, ListAudience},
+        ledger::CarriedRow,
+    },
 };
 
 /// As many tasks of one message as are told in full.
@@ -23,7 +27,7 @@ const TOLD: usize = 20;
 
 /// The answer about what is not a task's code.
 pub(super) async fn answer(
-    store: &impl Store,
+    store: &(impl Store + ?Sized),
     policy: &Policy,
     known: &KnownDirectory,
     what: &str,
@@ -50,7 +54,7 @@ pub(super) async fn answer(
 }
 
 async fn told(
-    store: &impl Store,
+    store: &(impl Store + ?Sized),
     policy: &Policy,
     known: &KnownDirectory,
     task: TaskId,
@@ -62,7 +66,7 @@ async fn told(
 }
 
 async fn notice(
-    store: &impl Store,
+    store: &(impl Store + ?Sized),
     policy: &Policy,
     known: &KnownDirectory,
     number: &str,
@@ -79,15 +83,51 @@ async fn notice(
     Ok(format!("Phiếu báo {number} thuộc nhiệm vụ {}.\n\n{}", story.task, text::render(policy, &story)))
 }
 
+/// A message that carries no reminder but a day's list.
+fn daily_list(policy: &Policy, carried: &CarriedRow, list: &DailyList, as_json: bool) -> String {
+    if as_json {
+        let answer = json!({
+            "message": carried.id.to_string(), "channel": carried.channel.as_str(), "to": carried.address,
+            "state": carried.state, "dated_at": carried.dated_at.map(|at| stamp(at, &policy.calendar)), "tasks": [],
+            "more": 0, "daily_list": {
+                "day": list.day.to_string(), "audience": list.audience.as_str(), "entries": list.entries,
+            },
+        });
+        return format!("{answer}\n");
+    }
+    let recipient: Recipient = serde_json::from_str(&carried.recipient).unwrap_or_default();
+    let name = [recipient.name, recipient.agency].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    let whose = match list.audience {
+        ListAudience::Operator => "Nhận vì là địa chỉ vận hành (email.operator trong dondoc.toml)",
+        ListAudience::Monitor => "Nhận vì là người theo dõi các nhiệm vụ trong danh sách",
+    };
+    let what = match list.entries {
+        0 => "cho biết đã liên hệ lại được với tất cả".to_owned(),
+        n => format!("{n} trường hợp khi lập"),
+    };
+    let when = carried.dated_at.map(|at| format!(", soạn lúc {}", days::moment(&policy.calendar, at)));
+    format!(
+        "Thư số {} tới {name} <{}>{}: danh sách những ai không liên hệ được, ngày {} ({what}).\n{whose}; mỗi ngày làm việc \
+         một thư khi có trường hợp. Tình trạng lúc này: xem `dondoc status`.\n",
+        carried.id,
+        carried.address,
+        when.unwrap_or_default(),
+        words::date(list.day)
+    )
+}
+
 /// Why a message went where it went: for each task in it the rule, the step and its arithmetic.
 async fn message(
-    store: &impl Store,
+    store: &(impl Store + ?Sized),
     policy: &Policy,
     known: &KnownDirectory,
     carried: &CarriedRow,
     asked: Asked,
     as_json: bool,
 ) -> anyhow::Result<String> {
+    if let Some(list) = &carried.list {
+        return Ok(daily_list(policy, carried, list, as_json));
+    }
     let mut stories = Vec::new();
     for (task, _) in carried.tasks.iter().take(TOLD) {
         stories.push(told(store, policy, known, *task, asked).await?);

@@ -13,10 +13,7 @@ use crate::{
         story::{self, Asked},
     },
     planning::plan::Stop,
-    store::{
-        Store,
-        ledger::{PlanningStore, ReadingStore},
-    },
+    store::{Store, ledger::ReadingStore},
 };
 
 pub use crate::engine::story::because;
@@ -54,7 +51,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
 
 /// The answer as it is printed.
 pub async fn answer(
-    store: &impl Store,
+    store: &(impl Store + ?Sized),
     policy: &crate::engine::policy::Policy,
     known: &crate::engine::KnownDirectory,
     code: &str,

@@ -38,8 +38,8 @@ use crate::{
     },
     planning::task::TaskId,
     store::{
-        ledger::{PlanningStore, ReadingStore, TaskRecord},
-        sqlite::SqliteStore,
+        Opened,
+        ledger::{ReadingStore, TaskRecord},
     },
 };
 
@@ -168,11 +168,11 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         }
         None => None,
     };
-    let directory = Arc::new(known_directory(store.directory().await?, &policy));
+    let directory = Arc::new(known_directory(ReadingStore::directory(&*store).await?, &policy));
     let counts = store.counts().await?;
     let policy = Arc::new(policy);
     let new = edit.as_ref().map(|edit| Arc::new(edit.policy.clone()));
-    let looked = look(context, &store, &policy, new.as_ref(), span).await?;
+    let looked = look(context, &*store, &policy, new.as_ref(), span).await?;
     let answer = Answer {
         args,
         json: context.json,
@@ -239,7 +239,7 @@ fn take<T>(loaded: Loaded<T>, into: &mut T, sort: &mut dyn FnMut(Problems, bool)
 /// batches behind at most.
 async fn look(
     context: &Context,
-    store: &SqliteStore,
+    store: &dyn Opened,
     policy: &Arc<Policy>,
     new: Option<&Arc<Policy>>,
     span: Span,

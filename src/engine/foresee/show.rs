@@ -147,7 +147,7 @@ pub fn compose(
     for item in &parcel.items {
         by_task.entry(item.task).or_default().push(item);
     }
-    let mut material = Material { records: HashMap::new(), texts: HashMap::new() };
+    let mut material = Material { records: HashMap::new(), texts: HashMap::new(), unreached: Vec::new() };
     let mut reminders: HashMap<ReminderKeyOf<'_>, ReminderId> = HashMap::new();
     for (task, items) in &by_task {
         let (record, told) = (records.get(task).ok_or(Unsaid::Gone)?, texts.get(task).ok_or(Unsaid::Gone)?);
@@ -182,6 +182,7 @@ pub fn compose(
     let reached = look_up(policy, &known.directory, &key, &first.people, day).map_err(|_| Unsaid::Recipient)?;
     let to = recipient(&known.directory, &reached, first.people.role);
     let claimed = Claimed {
+        list: None,
         id: 0,
         token: String::new(),
         n: 1,

@@ -424,6 +424,7 @@ pub fn because(word: &str) -> String {
         "reported" => "báo cáo đã nộp",
         "original_retried" => "thư bị từ chối được gửi lại, không cần thư gửi thay",
         "nothing_left" => "không còn gì để báo",
+        "copy" => "có thể bản cơ sở dữ liệu khác đã gửi rồi nên không gửi lại",
         other => {
             return match other.strip_prefix("discarded: ") {
                 Some(why) => format!("người vận hành bỏ: {why}"),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::message::{
     catalogue::{self, Filling},
-    notice, sample, view, zalo,
+    daily, notice, sample, view, zalo,
 };
 
 /// The names a template may use.
@@ -52,13 +52,14 @@ fn collect(value: &Value, names: &mut BTreeSet<String>) {
 /// What the template is filled with, for a few kinds of facts that have everything.
 fn seen() -> Vec<(&'static str, Vec<Value>)> {
     let shown = |seen: &dyn erased::Shown| seen.json();
-    let letter = sample::digest();
-    let letter = view::letter(&letter);
+    let facts = sample::digest();
+    let letter = view::letter(&facts);
     let neutral_facts = sample::single();
     let neutral = view::neutral(&neutral_facts);
-    let sentence = view::Sentence::of(&letter.sections[0].items[0], &letter.facts.items[0], &letter);
-    let zalo = zalo::view(letter.facts).map(|view| shown(&view)).unwrap_or_default();
+    let sentence = view::Sentence::of(&letter.sections[0].items[0], &facts.items[0], &letter);
+    let zalo = zalo::view(&facts).map(|view| shown(&view)).unwrap_or_default();
     let sheet = notice::view(&sample::notice(), &sample::seal(), None);
+    let listed = daily::view(&sample::daily());
     let frame = view::Frame { office: &letter.office, to: &letter.to };
     catalogue::ENTRIES
         .iter()
@@ -71,6 +72,7 @@ fn seen() -> Vec<(&'static str, Vec<Value>)> {
                 Filling::Sentence => vec![shown(&sentence)],
                 Filling::Zalo => vec![zalo.clone()],
                 Filling::Notice => vec![shown(&sheet)],
+                Filling::Daily => vec![shown(&listed)],
             };
             (entry.name, seen)
         })

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     message::{
         catalogue::{self, Filling, PAIRS},
+        daily::DailyFacts,
         facts::{LetterFacts, Nearness, NoticeFacts, Why},
         notice,
         sample::{self, kinds},
@@ -48,6 +49,7 @@ pub fn faults(overrides: &BTreeMap<String, String>) -> Vec<Fault> {
                 || ["subject.txt.j2", "contact.txt.j2"].contains(&entry.name))
     });
     let neutral = concerned(&["neutral.html.j2", "neutral.txt.j2", "neutral_subject.txt.j2"]);
+    let lists = concerned(&["daily_list.html.j2", "daily_list.txt.j2"]);
     for kind in kinds::letters() {
         if trial.endless() {
             return trial.faults;
@@ -63,6 +65,9 @@ pub fn faults(overrides: &BTreeMap<String, String>) -> Vec<Fault> {
     for kind in kinds::classified().into_iter().filter(|_| neutral) {
         trial.neutral(&texts, kind.label, &kind.facts);
     }
+    for (label, facts) in kinds::daily().into_iter().filter(|_| lists) {
+        trial.daily(&texts, label, &facts);
+    }
     for kind in kinds::notices() {
         trial.notice(&texts, kind.label, &kind.facts, kind.withdrawn);
     }
@@ -70,6 +75,7 @@ pub fn faults(overrides: &BTreeMap<String, String>) -> Vec<Fault> {
         trial.hostile(&texts, if n == 0 { "single.html.j2" } else { "digest.html.j2" }, facts);
     }
     trial.hostile_notice(&texts);
+    trial.hostile_daily(&texts);
     trial.faults
 }
 
@@ -111,7 +117,7 @@ impl Trial<'_> {
             Some(Filling::Letter) => {
                 &["ask.txt.j2", "next.txt.j2", "contact.txt.j2", "greeting.txt.j2", "closing.txt.j2"]
             }
-            Some(Filling::Neutral) => &["greeting.txt.j2", "closing.txt.j2"],
+            Some(Filling::Neutral | Filling::Daily) => &["greeting.txt.j2", "closing.txt.j2"],
             _ => &[],
         };
         found.extend(sentences.iter().filter(|name| self.own(name)).map(|name| (*name).to_owned()));
@@ -447,6 +453,25 @@ impl Trial<'_> {
         }
     }
 
+    /// The daily list: whoever cannot be reached stands in both of its parts, with the tasks concerned.
+    fn daily(&mut self, texts: &Texts, label: &str, facts: &DailyFacts) {
+        let text = match texts.list(facts) {
+            Ok(text) => text,
+            Err(broken) => return self.broken(&broken, label),
+        };
+        for (name, shown) in [("daily_list.html.j2", visible(&text.html)), ("daily_list.txt.j2", text.text)] {
+            self.whole(name, label, &shown);
+            for group in facts.groups.iter().take(8) {
+                if group.tasks.first().is_some_and(|code| !shown.contains(code.as_str())) {
+                    self.missing(name, label, "mã nhiệm vụ");
+                }
+                if !shown.split_whitespace().collect::<Vec<_>>().join(" ").contains(&group.agency) {
+                    self.missing(name, label, "cơ quan");
+                }
+            }
+        }
+    }
+
     fn notice(&mut self, texts: &Texts, label: &str, facts: &NoticeFacts, withdrawn: Option<&str>) {
         let seal = sample::seal();
         let seen = notice::view(facts, &seal, withdrawn);
@@ -487,6 +512,20 @@ impl Trial<'_> {
         // With hostile sentences the real letter is made; a sentence's own words are plain text, escaped as any other.
         if let Ok(text) = texts.letter(&planted) {
             self.raw(name, &text.html, &paths);
+        }
+    }
+
+    fn hostile_daily(&mut self, texts: &Texts) {
+        if self.involved("daily_list.html.j2").is_empty() {
+            return;
+        }
+        let mut paths = Vec::new();
+        let planted = plant(&sample::daily(), &mut |path, _| {
+            paths.push(path.to_owned());
+            Some(marker(paths.len() - 1))
+        });
+        if let Ok(text) = texts.list(&planted) {
+            self.raw("daily_list.html.j2", &text.html, &paths);
         }
     }
 

@@ -5,6 +5,7 @@ use jiff::{ToSpan, civil::time};
 
 use super::{ahead, bare, bare_notice, digest, document, item, notice, single, why};
 use crate::{
+    message::daily::DailyFacts,
     message::facts::{Contact, ItemFacts, LetterFacts, Nearness, NextStep, NoticeFacts, Recipient},
     planning::task::{Block, Clock, Role, Secrecy, Urgency},
 };
@@ -220,6 +221,35 @@ pub fn classified() -> Vec<Kind> {
             label: "việc mật, doanh nghiệp nhà nước",
             facts: secret(|facts| facts.recipient.enterprise = true),
         },
+    ]
+}
+
+/// Daily lists: the operator's, a monitor's, of classified tasks only, and the one that says that all is well again.
+pub fn daily() -> Vec<(&'static str, DailyFacts)> {
+    let with = |change: fn(&mut DailyFacts)| {
+        let mut facts = super::daily();
+        change(&mut facts);
+        facts
+    };
+    vec![
+        ("danh sách không liên hệ được, gửi bộ phận vận hành", super::daily()),
+        (
+            "danh sách không liên hệ được, gửi người theo dõi",
+            with(|facts| {
+                facts.operator = false;
+                facts.recipient = single().recipient;
+                facts.groups.truncate(1);
+                facts.hidden = 0;
+            }),
+        ),
+        ("danh sách không liên hệ được, chỉ có việc không nêu tên", with(|facts| facts.groups.clear())),
+        (
+            "danh sách không liên hệ được, đã liên hệ lại được với tất cả",
+            with(|facts| {
+                facts.groups.clear();
+                facts.hidden = 0;
+            }),
+        ),
     ]
 }
 

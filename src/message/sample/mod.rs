@@ -7,6 +7,7 @@ use jiff::{
 
 pub mod kinds;
 
+use super::daily::{DailyFacts, UnreachedFacts};
 use super::facts::{
     Contact, DocumentFacts, ExtensionFacts, ItemFacts, LetterFacts, Letterhead, Nearness, NextStep, NoticeFacts,
     NoticeSeal, Recipient, UrgingFacts, Why,
@@ -15,6 +16,37 @@ use crate::planning::task::{Block, Clock, Role, Secrecy, Urgency};
 
 fn why(audience: &str, step: &str) -> Why {
     Why { audience: audience.into(), rule: "ubnd-chu-tri".into(), step: step.into(), occurrence: 1 }
+}
+
+/// A daily list to the operator: a refused address, a vacant post, and one that leads to nobody at all.
+pub fn daily() -> DailyFacts {
+    let unreached = |agency: &str, audience: &str, why: &str, since, tasks: &[&str]| UnreachedFacts {
+        agency: agency.into(),
+        audience: audience.into(),
+        role: Role::Lead,
+        channel: "email".into(),
+        why: why.into(),
+        since,
+        tasks: tasks.iter().map(|code| (*code).to_owned()).collect(),
+        address: String::new(),
+        reply: String::new(),
+    };
+    DailyFacts {
+        office: "Văn phòng UBND Thành phố".into(),
+        recipient: Recipient { agency: "Bộ phận vận hành".into(), ..Recipient::default() },
+        as_of: date(2026, 11, 25).at(9, 0, 0, 0),
+        operator: true,
+        groups: vec![
+            unreached("UBND phường Yên Hòa", "agency_head", "nobody_reachable", date(2026, 11, 20), &["NV26-000307"]),
+            UnreachedFacts {
+                address: "h***@hanoi.gov.vn.example".into(),
+                reply: "550 5.1.1 mailbox unavailable".into(),
+                ..unreached("Sở Nội vụ", "handler", "refused", date(2026, 11, 23), &["NV26-000123", "NV26-000124"])
+            },
+            unreached("Sở Tài chính", "agency_contact", "no_living_address", date(2026, 11, 25), &["NV26-000511"]),
+        ],
+        hidden: 1,
+    }
 }
 
 /// A task with everything said about it: overdue by five working days, urged for the second time.

@@ -5,6 +5,81 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The same letter by lettre's own builder, of which [`mime`] writes the parts by itself.
+fn by_lettre(text: &EmailText, envelope: &Envelope) -> Vec<u8> {
+    use lettre::message::{
+        Body, Mailbox, Message, MultiPart, SinglePart,
+        header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
+    };
+    let printable = ContentTransferEncoding::QuotedPrintable;
+    let part = |kind: ContentType, name: Option<&str>, body: &str| {
+        let body = body.replace("\r\n", "\n").replace('\r', "\n");
+        let part = SinglePart::builder().content_type(kind).header(printable);
+        let part = match name {
+            Some(name) => part.header(ContentDisposition::attachment(name)),
+            None => part,
+        };
+        part.body(Body::new_with_encoding(body, printable).unwrap())
+    };
+    let id: String = envelope.message_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+    let letter = MultiPart::alternative()
+        .boundary(format!("=_1_{id}"))
+        .singlepart(part(ContentType::TEXT_PLAIN, None, &text.text))
+        .singlepart(part(ContentType::TEXT_HTML, None, &text.html));
+    let content = match &text.calendar {
+        None => letter,
+        Some(calendar) => {
+            let name = text.thread.as_ref().map_or("han-nhiem-vu.ics".to_owned(), |code| format!("han-{code}.ics"));
+            let kind = ContentType::parse("text/calendar; charset=utf-8; method=PUBLISH").unwrap();
+            let calendar = part(kind, Some(&name), calendar);
+            MultiPart::mixed().boundary(format!("=_0_{id}")).multipart(letter).singlepart(calendar)
+        }
+    };
+    let (name, from) = envelope.from.strip_suffix('>').unwrap().split_once(" <").unwrap();
+    let mut message = Message::builder()
+        .date(std::time::SystemTime::UNIX_EPOCH)
+        .from(Mailbox::new(Some(name.to_owned()), from.parse().unwrap()))
+        .to(Mailbox::new(envelope.to_name.clone(), envelope.to.parse().unwrap()))
+        .subject(text.subject.clone())
+        .reply_to(envelope.reply_to.as_ref().unwrap().parse().unwrap())
+        .multipart(content)
+        .unwrap();
+    let mut set = |name: &str, value: &str| {
+        let name = HeaderName::new_from_ascii(name.to_owned()).unwrap();
+        let value = HeaderValue::dangerous_new_pre_encoded(name, value.to_owned(), value.to_owned());
+        message.headers_mut().insert_raw(value);
+    };
+    let date = envelope.date.to_zoned(envelope.zone.clone());
+    set("Date", &jiff::fmt::rfc2822::to_string(&date).unwrap());
+    set("Message-ID", &envelope.message_id);
+    if let Some(code) = &text.thread {
+        let root = root_id(code, &envelope.host);
+        set("In-Reply-To", &root);
+        set("References", &root);
+    }
+    set("Auto-Submitted", "auto-generated");
+    set("X-Auto-Response-Suppress", "All");
+    if text.urgent {
+        set("Importance", "high");
+        set("X-Priority", "2 (High)");
+    }
+    for (name, value) in &envelope.extra_headers {
+        set(name, value);
+    }
+    message.formatted()
+}
+
+#[test]
+fn parts_written_by_hand_are_those_of_lettres_builder_byte_for_byte() {
+    for facts in [sample::single(), sample::ahead(), sample::digest()] {
+        for id in ["<0193a1b2-0000-7000-8000-000000000001@office.example>", "<a@b>"] {
+            let (text, envelope) = (letter(&facts), Envelope { message_id: id.into(), ..envelope() });
+            let (ours, theirs) = (mime(&text, &envelope).unwrap(), by_lettre(&text, &envelope));
+            assert_eq!(String::from_utf8(ours), String::from_utf8(theirs));
+        }
+    }
+}
+
 fn headers(bytes: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(bytes).unwrap();
     let head = text.split("\r\n\r\n").next().unwrap();

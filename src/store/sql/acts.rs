@@ -66,7 +66,7 @@ impl ActStore for Database {
         .bind(filter.held_only)
         .bind(filter.lead.map(|id| id.0))
         .bind(filter.due_until.map(|day| day.to_string()))
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(self.reading())
         .await?;
         rows.iter()

@@ -6,7 +6,7 @@ use sqlx::Row;
 use super::{
     acts::{Acting, refused},
     ledger_silence::{Earlier, supersede},
-    rows::{date, time, word},
+    rows::{date, number, time, word},
 };
 use crate::{
     planning::task::{AgencyId, ArmedBy, Clock, Deadline, Role, TaskState},
@@ -55,7 +55,7 @@ async fn duties(acting: &mut Acting<'_>) -> Result<Vec<Duty>> {
                 agency: AgencyId(row.try_get("agency")?),
                 role: word(row, "role", Role::from_word)?,
                 due,
-                arming: row.try_get("arming")?,
+                arming: number(row, "arming")?,
                 overdue_from: date(row, "overdue_from")?,
                 ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
             })

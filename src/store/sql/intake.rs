@@ -69,7 +69,7 @@ impl IntakeStore for Database {
     }
 
     async fn digests(&self, codes: &[&str]) -> Result<HashMap<String, String>> {
-        let rows = sqlx::query("SELECT code, row_digest FROM task WHERE code IN (SELECT value FROM json_each($1))")
+        let rows = sqlx::query("SELECT code, row_digest FROM task WHERE code IN (SELECT value->>0 FROM json_each($1))")
             .bind(json(codes))
             .fetch_all(self.reading())
             .await?;
@@ -115,16 +115,13 @@ impl IntakeStore for Database {
     }
 
     async fn scrub(&self) -> Result<bool> {
-        let mut conn = self.writer.acquire().await?;
-        // Rebuilding pages may have left copies in the unused part of others: only a rewrite of the whole file is sure.
-        sqlx::query("VACUUM").execute(&mut *conn).await?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await?;
-        Ok(row.try_get::<i64, _>(0)? == 0)
+        self.rewrite().await
     }
 }
 
+/// Texts for `json_each`, each in an array of its own: both databases read `value->>0` as the text itself.
 pub(super) fn json(texts: &[&str]) -> String {
-    serde_json::Value::from(texts.to_vec()).to_string()
+    serde_json::Value::from(texts.iter().map(|text| serde_json::json!([text])).collect::<Vec<_>>()).to_string()
 }
 
 type DocumentKey = (String, String, i16);
@@ -148,10 +145,10 @@ impl Writer<'_> {
             "INSERT INTO document (number, symbol_folded, issuer, issuer_folded, year, date, kind, signer, abstract)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (symbol_folded, issuer_folded, year) DO UPDATE SET
-               date = coalesce(excluded.date, date),
-               kind = CASE WHEN excluded.kind = '' THEN kind ELSE excluded.kind END,
-               signer = CASE WHEN excluded.signer = '' THEN signer ELSE excluded.signer END,
-               abstract = CASE WHEN excluded.abstract = '' THEN abstract ELSE excluded.abstract END
+               date = coalesce(excluded.date, document.date),
+               kind = CASE WHEN excluded.kind = '' THEN document.kind ELSE excluded.kind END,
+               signer = CASE WHEN excluded.signer = '' THEN document.signer ELSE excluded.signer END,
+               abstract = CASE WHEN excluded.abstract = '' THEN document.abstract ELSE excluded.abstract END
              RETURNING id",
         )
         .bind(&document.number)
@@ -206,8 +203,8 @@ impl Writer<'_> {
         let state_count: i64 = if entered {
             // How often it came into this state, this time included.
             sqlx::query_scalar(
-                "SELECT max(1 + (SELECT count(*) FROM task_event WHERE task = $1 AND what IN ('state', 'entered') AND new = $2), \
-                 1 + (SELECT state_count FROM task WHERE id = $1))",
+                "SELECT 1 + max(n) FROM (SELECT count(*) AS n FROM task_event WHERE task = $1 AND what IN ('state', 'entered') \
+                 AND new = $2 UNION ALL SELECT state_count FROM task WHERE id = $1) AS counted",
             )
             .bind(id.0)
             .bind(change.columns.state.as_str())
@@ -308,9 +305,9 @@ impl Writer<'_> {
                 " ON CONFLICT (task, clock, agency) DO UPDATE SET role = excluded.role, due_date = excluded.due_date,
                    due_time = excluded.due_time, armed_at = excluded.armed_at, armed_by = excluded.armed_by,
                    overdue_from = excluded.overdue_from, ended_at = excluded.ended_at,
-                   acknowledged_until = CASE WHEN excluded.arming > arming THEN NULL ELSE acknowledged_until END,
-                   rule = CASE WHEN excluded.arming > arming THEN NULL ELSE rule END,
-                   rule_since = CASE WHEN excluded.arming > arming THEN NULL ELSE rule_since END,
+                   acknowledged_until = CASE WHEN excluded.arming > obligation.arming THEN NULL ELSE obligation.acknowledged_until END,
+                   rule = CASE WHEN excluded.arming > obligation.arming THEN NULL ELSE obligation.rule END,
+                   rule_since = CASE WHEN excluded.arming > obligation.arming THEN NULL ELSE obligation.rule_since END,
                    arming = excluded.arming",
             );
             query.build().execute(&mut *self.conn).await?;
@@ -356,12 +353,20 @@ impl Writer<'_> {
             sqlx::query_scalar("SELECT count(*) FROM notice WHERE task = $1").bind(id.0).fetch_one(&mut *conn).await?;
         // A message that was frozen must keep some bytes (a CHECK); one that waits is composed anew without this task.
         let sql = format!(
-            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') THEN x'' END,
+            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') THEN $2 END,
                                 message_id = CASE WHEN state = 'pending' THEN NULL ELSE message_id END,
                                 dated_at = CASE WHEN state = 'pending' THEN NULL ELSE dated_at END
              WHERE {ITS_MESSAGES} AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL"
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).execute(&mut *conn).await?;
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(Vec::<u8>::new()).execute(&mut *conn).await?;
+        // A daily list may have named it by its code.
+        sqlx::query(
+            "UPDATE message SET bytes = $1 WHERE id IN (SELECT message FROM daily_list) \
+             AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL",
+        )
+        .bind(Vec::<u8>::new())
+        .execute(&mut *conn)
+        .await?;
         // Overwritten here as well as by the update that follows, so that no CHECK can be met halfway.
         sqlx::query(
             "UPDATE task SET work = '', note = '', result = '', document = NULL, field = '', priority = '',

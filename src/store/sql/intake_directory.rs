@@ -159,7 +159,7 @@ pub(super) async fn write(store: &Database, changes: &DirectoryChanges) -> Resul
 /// Says that the directory changed: what was composed from the earlier one is looked up again before it is sent.
 async fn bump_revision(tx: &mut super::Conn) -> Result<()> {
     sqlx::query(
-        "INSERT INTO mark(name, value) VALUES ('directory_revision', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1",
+        "INSERT INTO mark(name, value) VALUES ('directory_revision', 1) ON CONFLICT(name) DO UPDATE SET value = mark.value + 1",
     )
     .execute(tx)
     .await?;
@@ -173,19 +173,23 @@ pub(super) async fn add_people(store: &Database, people: &[NewPerson]) -> Result
     let mut tx = store.begin().await?;
     let mut ids = Vec::with_capacity(people.len());
     for person in people {
-        let id: i64 =
-            sqlx::query_scalar("INSERT INTO person (name, folded, email, phone) VALUES ($1, $2, $3, $4) RETURNING id")
-                .bind(&person.name)
-                .bind(fold(&person.name))
-                .bind(&person.email)
-                .bind(&person.phone)
-                .fetch_one(&mut *tx)
-                .await?;
-        sqlx::query("INSERT INTO post (agency, person, role) VALUES ($1, $2, 'handler')")
-            .bind(person.agency.0)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO person (id, name, folded, email, phone) \
+                 SELECT coalesce(max(id), 0) + 1, $1, $2, $3, $4 FROM person RETURNING id",
+        )
+        .bind(&person.name)
+        .bind(fold(&person.name))
+        .bind(&person.email)
+        .bind(&person.phone)
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO post (id, agency, person, role) SELECT coalesce(max(id), 0) + 1, $1, $2, 'handler' FROM post",
+        )
+        .bind(person.agency.0)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
         ids.push(PersonId(id));
     }
     bump_revision(&mut tx).await?;

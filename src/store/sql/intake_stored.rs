@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::civil::Time;
 use sqlx::Row;
 
-use super::{Conn, DbRow, intake::json, intake_directory::date};
+use super::{Conn, DbRow, intake::json, intake_directory::date, rows::number};
 use crate::{
     clock::millis,
     planning::task::{AgencyId, ArmedBy, Block, Clock, Deadline, PersonId, Role, Secrecy, TaskId, TaskState, Urgency},
@@ -29,9 +29,9 @@ impl Found {
         let prints: Vec<&str> =
             rows.iter().map(|row| row.columns.fingerprint.as_str()).filter(|print| !print.is_empty()).collect();
         let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM task WHERE code IN (SELECT value FROM json_each($1))
+            "SELECT id FROM task WHERE code IN (SELECT value->>0 FROM json_each($1))
              UNION
-             SELECT id FROM task WHERE fingerprint <> '' AND fingerprint IN (SELECT value FROM json_each($2))",
+             SELECT id FROM task WHERE fingerprint <> '' AND fingerprint IN (SELECT value->>0 FROM json_each($2))",
         )
         .bind(json(&codes))
         .bind(json(&prints))
@@ -85,7 +85,7 @@ async fn load(conn: &mut Conn, ids: &[i64]) -> Result<Vec<StoredTask>> {
         "SELECT t.*, d.number, d.symbol_folded, d.issuer, d.issuer_folded, d.year, d.date AS document_date,
                 d.kind AS document_kind, d.signer, d.abstract
          FROM task t LEFT JOIN document d ON d.id = t.document
-         WHERE t.id IN (SELECT value FROM json_each($1)) ORDER BY t.id",
+         WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY t.id",
     )
     .bind(&ids)
     .fetch_all(&mut *conn)
@@ -98,7 +98,7 @@ async fn load(conn: &mut Conn, ids: &[i64]) -> Result<Vec<StoredTask>> {
         tasks.push(task(row, TaskId(id))?);
     }
     let coordinators = sqlx::query(
-        "SELECT task, agency FROM task_coordinator WHERE task IN (SELECT value FROM json_each($1)) ORDER BY agency",
+        "SELECT task, agency FROM task_coordinator WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY agency",
     )
     .bind(&ids)
     .fetch_all(&mut *conn)
@@ -108,10 +108,11 @@ async fn load(conn: &mut Conn, ids: &[i64]) -> Result<Vec<StoredTask>> {
             tasks[*at].coordinators.push(AgencyId(row.try_get(1)?));
         }
     }
-    let obligations = sqlx::query("SELECT * FROM obligation WHERE task IN (SELECT value FROM json_each($1))")
-        .bind(&ids)
-        .fetch_all(&mut *conn)
-        .await?;
+    let obligations =
+        sqlx::query("SELECT * FROM obligation WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
+            .bind(&ids)
+            .fetch_all(&mut *conn)
+            .await?;
     for row in &obligations {
         if let Some(at) = places.get(&row.try_get::<i64, _>("task")?) {
             tasks[*at].obligations.push(obligation(row)?);
@@ -126,7 +127,7 @@ fn obligation(row: &DbRow) -> Result<ObligationRow> {
         agency: AgencyId(row.try_get("agency")?),
         role: word(row, "role", Role::from_word)?,
         due: deadline(row)?,
-        arming: row.try_get("arming")?,
+        arming: number(row, "arming")?,
         armed_at: millis(row.try_get("armed_at")?),
         armed_by: word(row, "armed_by", ArmedBy::from_word)?,
         overdue_from: date(row, "overdue_from", "obligation")?,
@@ -162,8 +163,8 @@ fn task(row: &DbRow, id: TaskId) -> Result<StoredTask> {
         report_typed: text(row, "report_typed")?,
         report_reading: text(row, "report_reading")?,
         report_cycle: text(row, "report_cycle")?,
-        extensions: row.try_get("extensions")?,
-        imported_urgings: row.try_get("imported_urgings")?,
+        extensions: number(row, "extensions")?,
+        imported_urgings: number(row, "imported_urgings")?,
         last_update: date(row, "last_update", "task")?,
         held,
         fingerprint: row.try_get("fingerprint")?,
@@ -178,7 +179,7 @@ fn task(row: &DbRow, id: TaskId) -> Result<StoredTask> {
             number: row.try_get("number")?,
             issuer: row.try_get("issuer")?,
             issuer_folded: row.try_get("issuer_folded")?,
-            year: row.try_get("year")?,
+            year: number(row, "year")?,
             date: date(row, "document_date", "document")?,
             kind: row.try_get("document_kind")?,
             signer: row.try_get("signer")?,

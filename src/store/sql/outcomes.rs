@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
 
-use super::{Conn, outbox::fall_back, rows::ids};
+use super::{Conn, bundling::fall_back, rows::ids};
 use crate::{
     planning::{rules::ChannelKind, task::ReminderId},
     store::{
@@ -25,7 +25,7 @@ pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded])
     sqlx::query(
         "UPDATE attempt SET phase = CASE WHEN j.outcome = 'released' THEN 'released' ELSE 'answered' END, ended_at = $2, \
          outcome = j.outcome, code = j.code, reply = j.reply \
-         FROM (SELECT value->>0 AS token, value->>1 AS outcome, value->>2 AS code, value->>3 AS reply FROM json_each($1)) AS j \
+         FROM (SELECT value->>0 AS token, value->>1 AS outcome, CAST(value->>2 AS BIGINT) AS code, value->>3 AS reply FROM json_each($1)) AS j \
          WHERE attempt.token = j.token",
     )
     .bind(&rows)
@@ -33,16 +33,23 @@ pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded])
     .execute(&mut *tx)
     .await?;
     let mut accepted: BTreeMap<Date, Vec<&Recorded>> = BTreeMap::new();
+    let mut others = Vec::new();
     for outcome in outcomes {
         match outcome.next {
             Next::Sent { day } => accepted.entry(day).or_default().push(outcome),
-            _ => follow(tx, now, outcome, outcome.message, &outcome.token).await?,
+            _ => {
+                follow(tx, now, outcome, outcome.message, &outcome.token).await?;
+                others.push(outcome.message);
+            }
         }
     }
     for (day, accepted) in accepted {
         accept(tx, now, &accepted, day).await?;
     }
-    drop_secret_bytes(tx, outcomes.iter().map(|outcome| outcome.message)).await
+    if !others.is_empty() {
+        drop_secret_bytes(tx, others.into_iter()).await?;
+    }
+    Ok(())
 }
 
 async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
@@ -92,11 +99,12 @@ async fn count(tx: &mut Conn, id: i64, token: &str, spend: bool) -> Result<()> {
 /// needed for the hand-over any more.
 pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<()> {
     sqlx::query(
-        "UPDATE message SET bytes = x'' WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = j.value \
-         JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open') AND classified = 0 AND length(bytes) > 0 \
+        "UPDATE message SET bytes = $2 WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = CAST(j.value AS BIGINT) \
+         JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open') AND NOT classified AND length(bytes) > 0 \
          AND state IN ('sent', 'dead', 'unknown', 'suppressed')",
     )
     .bind(ids(messages))
+    .bind(Vec::<u8>::new())
     .execute(tx)
     .await?;
     Ok(())
@@ -105,11 +113,14 @@ pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Ite
 /// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
 async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<()> {
     let rows: Vec<_> = accepted.iter().map(|outcome| json!([outcome.message, outcome.token])).collect();
-    let was: Vec<i64> = sqlx::query_scalar(
+    // The last two ask of what is almost never there, and so need a statement of their own only then.
+    let was: Vec<(i64, bool, bool)> = sqlx::query_as(
         "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $2 \
-         FROM (SELECT value->>0 AS id, value->>1 AS token FROM json_each($1)) AS j \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token FROM json_each($1)) AS j \
          WHERE message.id = j.id AND message.state <> 'sent' AND message.bytes IS NOT NULL \
-         AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) RETURNING id",
+         AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) \
+         RETURNING message.id, EXISTS (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task \
+         WHERE r.message = message.id AND t.secrecy <> 'open'), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused')",
     )
     .bind(Value::from(rows).to_string())
     .bind(now.as_millisecond())
@@ -118,31 +129,37 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     if was.is_empty() {
         return Ok(());
     }
-    let was = ids(was);
+    let (secret, refused) = was.iter().fold((false, false), |any, row| (any.0 || row.1, any.1 || row.2));
+    let was = ids(was.into_iter().map(|row| row.0));
     // Whatever was decided about them while the answer was out: what the accepted bytes carried did leave. One that is
     // in a newer message by now belongs to that.
     sqlx::query(
         "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2 \
-         WHERE message IN (SELECT value FROM json_each($1)) AND state IN ('in_message', 'unknown', 'dead', 'planned')",
+         WHERE message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state IN ('in_message', 'unknown', 'dead', 'planned')",
     )
     .bind(&was)
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
-    // Who refused before takes mail again.
-    sqlx::query(
-        "DELETE FROM unreachable WHERE why = 'refused' AND EXISTS (SELECT 1 FROM reminder r \
-         WHERE r.message IN (SELECT value FROM json_each($1)) AND r.agency = unreachable.agency \
-         AND r.audience = unreachable.audience AND r.channel = unreachable.channel \
-         AND (r.audience NOT IN ('handler', 'monitor', 'assigner_office') OR r.task = unreachable.task))",
-    )
-    .bind(&was)
-    .execute(&mut *tx)
-    .await?;
+    if secret {
+        drop_secret_bytes(tx, accepted.iter().map(|outcome| outcome.message)).await?;
+    }
+    if refused {
+        // Who refused before takes mail again.
+        sqlx::query(
+            "DELETE FROM unreachable WHERE why = 'refused' AND EXISTS (SELECT 1 FROM reminder r \
+             WHERE r.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND r.agency = unreachable.agency \
+             AND r.audience = unreachable.audience AND r.channel = unreachable.channel \
+             AND (r.audience NOT IN ('handler', 'monitor', 'assigner_office') OR r.task = unreachable.task))",
+        )
+        .bind(&was)
+        .execute(&mut *tx)
+        .await?;
+    }
     sqlx::query(
         "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, count(*) FROM message \
-         WHERE id IN (SELECT value FROM json_each($1)) GROUP BY address, channel \
-         ON CONFLICT(address, channel, day) DO UPDATE SET n = n + excluded.n",
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) GROUP BY address, channel ORDER BY address, channel \
+         ON CONFLICT(address, channel, day) DO UPDATE SET n = daily_count.n + excluded.n",
     )
     .bind(&was)
     .bind(day.to_string())
@@ -175,7 +192,7 @@ pub(super) async fn back_to_pending(
 ) -> Result<()> {
     sqlx::query(
         "UPDATE message SET state = 'pending', lease_token = NULL, lease_until = NULL, not_before = $3, changed_at = $4, \
-         unknown_before = CASE WHEN $5 THEN 1 ELSE unknown_before END, \
+         unknown_before = (unknown_before OR $5), \
          bytes = CASE WHEN $5 OR (unknown_before AND state = 'leased') THEN bytes END, \
          message_id = CASE WHEN $5 OR (unknown_before AND state = 'leased') THEN message_id END \
          WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
@@ -234,7 +251,7 @@ pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -
     .await?;
     sqlx::query(
         "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
-         WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
          (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
     )
     .bind(ids(emptied.into_iter().flatten()))
@@ -254,7 +271,7 @@ pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -
 /// Handed over, and nobody will know: it stays unknown.
 pub(super) async fn lose(tx: &mut Conn, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
     let was = sqlx::query(
-        "UPDATE message SET state = 'unknown', reason = $4, unknown_before = 1, lease_token = NULL, lease_until = NULL, \
+        "UPDATE message SET state = 'unknown', reason = $4, unknown_before = true, lease_token = NULL, lease_until = NULL, \
          changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
     )
     .bind(id)

@@ -8,9 +8,10 @@ use serde_json::json;
 use sqlx::Row;
 
 use super::{
-    Conn, Database, DbRow, Pool,
-    register::file_notices,
-    rows::{damaged, date, ids, instant, instant_opt, time, word},
+    Conn, Database, DbRow,
+    instance::set_copied_aside,
+    register_block::file_notices,
+    rows::{damaged, date, ids, instant, instant_opt, number, time, word},
 };
 use crate::{
     clock::millis,
@@ -25,44 +26,50 @@ use crate::{
     },
     store::{
         Result,
-        ledger::{Planned, PlanningStore, Saved, TaskRecord},
+        ledger::{Planned, PlanningStore, Saved, TaskRecord, Turn},
     },
 };
 
 /// Tasks to look at; reads the partial index only.
-pub(super) const DUE: &str = "\
-    SELECT id FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
-    ORDER BY next_look_at LIMIT $2";
+pub(super) const DUE: &str = concat!(
+    "SELECT id FROM task",
+    indexed_by!("task_next_look"),
+    " WHERE next_look_at IS NOT NULL AND next_look_at <= $1 \
+    ORDER BY next_look_at LIMIT $2"
+);
 
 /// Open tasks by number, page after page.
 pub(super) const PAGE: &str = "SELECT id FROM task WHERE id > $1 AND next_look_at IS NOT NULL ORDER BY id LIMIT $2";
 
 /// The earliest next look.
-pub(super) const NEXT_LOOK: &str = "\
-    SELECT next_look_at FROM task INDEXED BY task_next_look WHERE next_look_at IS NOT NULL \
-    ORDER BY next_look_at LIMIT 1";
+pub(super) const NEXT_LOOK: &str = concat!(
+    "SELECT next_look_at FROM task",
+    indexed_by!("task_next_look"),
+    " WHERE next_look_at IS NOT NULL ORDER BY next_look_at LIMIT 1"
+);
 
 /// The earliest instant at which something planned or pending may move.
 pub(super) const NEXT_MOVE: &str = "\
     SELECT min(at) FROM (SELECT min(not_before) AS at FROM reminder WHERE state = 'planned' \
-    UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending')";
+    UNION ALL SELECT min(not_before) FROM message WHERE state = 'pending') AS moves";
 
 #[async_trait]
 impl PlanningStore for Database {
     async fn due_tasks(&self, now: Timestamp, limit: u32) -> Result<Vec<TaskRecord>> {
         let found: Vec<i64> =
-            sqlx::query_scalar(DUE).bind(now.as_millisecond()).bind(limit).fetch_all(self.reading()).await?;
-        load(self.reading(), &found).await
+            sqlx::query_scalar(DUE).bind(now.as_millisecond()).bind(i64::from(limit)).fetch_all(self.reading()).await?;
+        load(self, &found).await
     }
 
     async fn open_tasks(&self, after: TaskId, limit: u32) -> Result<Vec<TaskRecord>> {
-        let found: Vec<i64> = sqlx::query_scalar(PAGE).bind(after.0).bind(limit).fetch_all(self.reading()).await?;
-        load(self.reading(), &found).await
+        let found: Vec<i64> =
+            sqlx::query_scalar(PAGE).bind(after.0).bind(i64::from(limit)).fetch_all(self.reading()).await?;
+        load(self, &found).await
     }
 
     async fn tasks(&self, wanted: &[TaskId]) -> Result<Vec<TaskRecord>> {
         let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
-        load(self.reading(), &wanted).await
+        load(self, &wanted).await
     }
 
     async fn task_by_code(&self, code: &str) -> Result<Option<TaskId>> {
@@ -93,9 +100,9 @@ impl PlanningStore for Database {
             .collect();
         // What changed since it was read keeps its own next look and is planned again from there.
         let kept: Vec<i64> = sqlx::query_scalar(
-            "UPDATE task SET next_look_at = j.next FROM (SELECT value->>0 AS id, value->>1 AS read, value->>2 AS next, \
+            "UPDATE task SET next_look_at = j.next FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS read, CAST(value->>2 AS BIGINT) AS next, \
              value->>3 AS state FROM json_each($1)) AS j \
-             WHERE task.id = j.id AND task.next_look_at IS j.read AND task.state = j.state AND task.held = '' \
+             WHERE task.id = j.id AND task.next_look_at IS NOT DISTINCT FROM j.read AND task.state = j.state AND task.held = '' \
              RETURNING task.id",
         )
         .bind(serde_json::Value::from(looks).to_string())
@@ -106,21 +113,11 @@ impl PlanningStore for Database {
         let plans: Vec<Planned> = plans.into_iter().filter(|p| kept.contains(&p.task.0)).collect();
 
         insert_reminders(&mut tx, now, &plans, &mut saved).await?;
+        let aside = set_copied_aside(&mut tx, now).await?;
+        saved.planned = saved.planned.saturating_sub(aside);
+        saved.superseded += aside;
         displace(&mut tx, now, &plans, &mut saved).await?;
-        for planned in &plans {
-            for binding in &planned.plan.bindings {
-                sqlx::query(
-                    "UPDATE obligation SET rule = $4, rule_since = $5 WHERE task = $1 AND clock = $2 AND agency = $3",
-                )
-                .bind(planned.task.0)
-                .bind(binding.clock.as_str())
-                .bind(binding.agency.0)
-                .bind(&binding.rule)
-                .bind(binding.since.as_millisecond())
-                .execute(&mut *tx)
-                .await?;
-            }
-        }
+        bind_rules(&mut tx, &plans).await?;
         let notices: Vec<_> = plans.into_iter().flat_map(|p| p.notices).collect();
         if !notices.is_empty() {
             saved.filed = file_notices(&mut tx, &notices, now)
@@ -134,9 +131,13 @@ impl PlanningStore for Database {
         Ok(saved)
     }
 
+    async fn planning_turn(&self) -> Result<Option<Turn>> {
+        self.turn().await
+    }
+
     async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE task SET next_look_at = $2 WHERE next_look_at IS NOT NULL AND id IN (SELECT value FROM json_each($1))")
+        sqlx::query("UPDATE task SET next_look_at = $2 WHERE next_look_at IS NOT NULL AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
             .bind(ids(tasks.iter().map(|id| id.0)))
             .bind(to.as_millisecond())
             .execute(&mut *tx)
@@ -146,7 +147,7 @@ impl PlanningStore for Database {
 
     async fn look_again(&self, now: Timestamp, after: TaskId, limit: u32) -> Result<(u64, Option<TaskId>)> {
         let mut tx = self.begin().await?;
-        let page: Vec<i64> = sqlx::query_scalar(PAGE).bind(after.0).bind(limit).fetch_all(&mut *tx).await?;
+        let page: Vec<i64> = sqlx::query_scalar(PAGE).bind(after.0).bind(i64::from(limit)).fetch_all(&mut *tx).await?;
         if after == TaskId(0) {
             // What waits for its hours asks for them again when it is sent: a day may be worked now. All at once, for a
             // message belongs to no one task.
@@ -158,9 +159,9 @@ impl PlanningStore for Database {
         for statement in [
             // Every one, and to a value unlike the one read before: a plan made under the earlier rules is not kept.
             "UPDATE task SET next_look_at = CASE next_look_at WHEN $1 THEN $1 - 1 ELSE $1 END \
-             WHERE next_look_at IS NOT NULL AND id IN (SELECT value FROM json_each($2))",
+             WHERE next_look_at IS NOT NULL AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($2))",
             "UPDATE reminder SET not_before = $1 WHERE state = 'planned' AND not_before > $1 \
-             AND task IN (SELECT value FROM json_each($2))",
+             AND task IN (SELECT CAST(value AS BIGINT) FROM json_each($2))",
         ] {
             let list = ids(page.iter().copied());
             sqlx::query(statement).bind(now.as_millisecond()).bind(list).execute(&mut *tx).await?;
@@ -207,7 +208,7 @@ impl PlanningStore for Database {
     }
 
     async fn set_mark(&self, name: &str, value: i64) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_beside().await?;
         sqlx::query(
             "INSERT INTO mark(name, value) VALUES ($1, $2) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
         )
@@ -219,7 +220,7 @@ impl PlanningStore for Database {
     }
 
     async fn clear_mark(&self, name: &str) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_beside().await?;
         sqlx::query("DELETE FROM mark WHERE name = $1").bind(name).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
@@ -272,14 +273,16 @@ async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], save
         return Ok(());
     }
     // One statement a batch: a round trip a row would be most of the pass. What a pause had silenced may speak again
-    // once the task came back; everything else that is on record stays as it is.
+    // once the task came back, and still names a message of unknown fate that carried it; all else stays as it is.
     let kept: Vec<bool> = sqlx::query_scalar(
         "INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
          not_before, state, reason, created_at, changed_at) \
-         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
-         value->>9, value->>10, value->>11, value->>12, value->>13, $2, $2 FROM json_each($1) WHERE true \
+         SELECT CAST(value->>0 AS BIGINT), value->>1, CAST(value->>2 AS BIGINT), value->>3, value->>4, \
+         CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7, value->>8, CAST(value->>9 AS BOOLEAN), \
+         CAST(value->>10 AS BIGINT), CAST(value->>11 AS BIGINT), value->>12, value->>13, $2, $2 FROM json_each($1) WHERE true \
          ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
-         state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, message = NULL, \
+         state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, \
+         message = (SELECT m.id FROM message m WHERE m.id = reminder.message AND m.state = 'unknown'), \
          changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
          AND reminder.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') \
          AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task) \
@@ -295,6 +298,27 @@ async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], save
     Ok(())
 }
 
+async fn bind_rules(tx: &mut Conn, plans: &[Planned]) -> Result<()> {
+    let rows: Vec<_> = plans
+        .iter()
+        .flat_map(|p| p.plan.bindings.iter().map(|b| (p.task, b)))
+        .map(|(task, b)| json!([task.0, b.clock.as_str(), b.agency.0, b.rule, b.since.as_millisecond()]))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE obligation SET rule = j.rule, rule_since = j.since \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS task, value->>1 AS clock, CAST(value->>2 AS BIGINT) AS agency, \
+         value->>3 AS rule, CAST(value->>4 AS BIGINT) AS since FROM json_each($1)) AS j \
+         WHERE obligation.task = j.task AND obligation.clock = j.clock AND obligation.agency = j.agency",
+    )
+    .bind(serde_json::Value::from(rows).to_string())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
     let rows: Vec<_> =
         plans.iter().flat_map(|p| &p.plan.displaced).map(|d| json!([d.entry.id.0, d.because.as_str()])).collect();
@@ -304,7 +328,7 @@ async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut 
     // A message that is being sent is left to its gate; only what still waits is displaced.
     let displaced: Vec<Option<i64>> = sqlx::query_scalar(
         "UPDATE reminder SET state = 'superseded', reason = j.reason, changed_at = $2 \
-         FROM (SELECT value->>0 AS id, value->>1 AS reason FROM json_each($1)) AS j \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS reason FROM json_each($1)) AS j \
          WHERE reminder.id = j.id AND (reminder.state = 'planned' OR (reminder.state = 'in_message' AND EXISTS \
          (SELECT 1 FROM message m WHERE m.id = reminder.message AND m.state = 'pending' AND m.bytes IS NULL))) \
          RETURNING reminder.message",
@@ -317,7 +341,7 @@ async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut 
     let emptied = ids(displaced.into_iter().flatten());
     sqlx::query(
         "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
-         WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
          (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
     )
     .bind(emptied)
@@ -328,18 +352,18 @@ async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut 
 }
 
 /// Reads tasks whole, in the order of `wanted`.
-async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
+async fn load(store: &Database, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     // One read transaction, so that a task and its ledger are of one moment.
-    let mut tx = pool.begin().await?;
+    let mut tx = store.snapshot().await?;
     let list = ids(wanted.iter().copied());
     let rows = sqlx::query(
         "SELECT t.id, t.code, t.state, t.state_since, t.state_count, t.resumed_at, t.urgency, t.secrecy, t.assigner, \
          t.assigner_block, t.field, t.priority, t.known_at, t.held, t.handler, t.monitor, t.next_look_at, \
          coalesce(d.kind, '') AS document_kind \
-         FROM task t LEFT JOIN document d ON d.id = t.document WHERE t.id IN (SELECT value FROM json_each($1))",
+         FROM task t LEFT JOIN document d ON d.id = t.document WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
     .bind(&list)
     .fetch_all(&mut *tx)
@@ -350,7 +374,7 @@ async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     }
     let rows = sqlx::query(
         "SELECT o.*, coalesce(a.code, a.name) AS agency_code, a.name AS agency_name, a.block, a.kind FROM obligation o \
-         JOIN agency a ON a.id = o.agency WHERE o.task IN (SELECT value FROM json_each($1)) \
+         JOIN agency a ON a.id = o.agency WHERE o.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
          ORDER BY o.task, o.role = 'coordinator', o.clock, o.agency",
     )
     .bind(&list)
@@ -366,7 +390,7 @@ async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     let rows = sqlx::query(
         "SELECT r.id, r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, r.audience, r.channel, r.urging, \
          r.due_at, r.state FROM reminder r JOIN task t ON t.id = r.task \
-         WHERE r.task IN (SELECT value FROM json_each($1)) AND NOT (r.state = 'suppressed' AND r.changed_at <= t.resumed_at \
+         WHERE r.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND NOT (r.state = 'suppressed' AND r.changed_at <= t.resumed_at \
          AND r.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') AND t.resumed_at IS NOT NULL) ORDER BY r.id",
     )
     .bind(&list)
@@ -384,7 +408,7 @@ async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
         }
     }
     let rows = sqlx::query(
-        "SELECT task, clock, arming, agency, rule, step, occurrence FROM notice WHERE task IN (SELECT value FROM json_each($1))",
+        "SELECT task, clock, arming, agency, rule, step, occurrence FROM notice WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
     .bind(&list)
     .fetch_all(&mut *tx)
@@ -393,11 +417,11 @@ async fn load(pool: &Pool, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
         if let Some(record) = found.get_mut(&row.try_get::<i64, _>("task")?) {
             record.ledger.filed.push(FiledKey {
                 clock: word(row, "clock", Clock::from_word)?,
-                arming: row.try_get("arming")?,
+                arming: number(row, "arming")?,
                 agency: AgencyId(row.try_get("agency")?),
                 rule: row.try_get("rule")?,
                 step: row.try_get("step")?,
-                occurrence: row.try_get("occurrence")?,
+                occurrence: number(row, "occurrence")?,
             });
         }
     }
@@ -412,7 +436,7 @@ fn task(row: &DbRow) -> Result<TaskRecord> {
             state: word(row, "state", TaskState::from_word)?,
             state_since: instant(row, "state_since")?,
             resumed_at: instant_opt(row, "resumed_at")?,
-            state_count: row.try_get("state_count")?,
+            state_count: number(row, "state_count")?,
             urgency: word(row, "urgency", Urgency::from_word)?,
             secrecy: word(row, "secrecy", Secrecy::from_word)?,
             assigner: row.try_get("assigner")?,
@@ -447,7 +471,7 @@ fn obligation(row: &DbRow) -> Result<Obligation> {
         deadline: date(row, "due_date")?
             .map(|date| Ok::<_, crate::store::StoreError>(Deadline { date, time: time(row, "due_time")? }))
             .transpose()?,
-        arming: row.try_get("arming")?,
+        arming: number(row, "arming")?,
         armed_at: instant(row, "armed_at")?,
         armed_by: word(row, "armed_by", ArmedBy::from_word)?,
         overdue_from: date(row, "overdue_from")?,
@@ -462,10 +486,10 @@ pub(super) fn reminder_key(row: &DbRow) -> Result<ReminderKey> {
     let audience: &str = row.try_get("audience")?;
     Ok(ReminderKey {
         clock: word(row, "clock", Clock::from_word)?,
-        arming: row.try_get("arming")?,
+        arming: number(row, "arming")?,
         rule: row.try_get("rule")?,
         step: row.try_get("step")?,
-        occurrence: row.try_get("occurrence")?,
+        occurrence: number(row, "occurrence")?,
         agency: AgencyId(row.try_get("agency")?),
         audience: Audience::from_ledger_word(audience).ok_or_else(|| damaged("reminder.audience", audience))?,
         channel: word(row, "channel", ChannelKind::from_word)?,

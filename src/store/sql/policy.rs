@@ -24,7 +24,7 @@ impl PolicyStore for Database {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
             "INSERT INTO policy(accepted_at, digest, rules, calendar) SELECT $1, $2, $3, $4 \
-             WHERE $2 IS NOT (SELECT digest FROM policy ORDER BY id DESC LIMIT 1)",
+             WHERE $2 IS DISTINCT FROM (SELECT digest FROM policy ORDER BY id DESC LIMIT 1)",
         )
         .bind(policy.accepted_at.as_millisecond())
         .bind(&policy.digest)

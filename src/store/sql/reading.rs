@@ -9,8 +9,8 @@ use sqlx::Row;
 use super::{
     Conn, Database,
     outbox::revision,
-    reading_story::{carried_by, notices_of, story},
-    rows::{date, ids, instant, word},
+    reading_story::{carried_by, notices_of, story, urgings_of},
+    rows::{date, ids, instant, number, word},
 };
 use crate::{
     clock::millis,
@@ -22,7 +22,7 @@ use crate::{
         Result,
         ledger::{
             CarriedRow, ContactRow, Counts, DirectoryRows, DocumentRow, ExtensionRow, ReadingStore, StoryRow,
-            TaskNotice, TaskTexts,
+            TaskNotice, TaskTexts, UrgingRow,
         },
     },
 };
@@ -46,7 +46,7 @@ pub(super) const COUNTS: &str = "\
 #[async_trait]
 impl ReadingStore for Database {
     async fn directory(&self) -> Result<DirectoryRows> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         let mut rows = DirectoryRows { revision: revision(&mut tx).await?, ..DirectoryRows::default() };
         for row in
             sqlx::query("SELECT id, code, name, block, kind, superior, active FROM agency").fetch_all(&mut *tx).await?
@@ -100,39 +100,46 @@ impl ReadingStore for Database {
     }
 
     async fn texts(&self, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         texts(&mut tx, wanted).await
     }
 
     async fn story(&self, task: TaskId) -> Result<Vec<StoryRow>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         story(&mut tx, task).await
     }
 
+    async fn urgings_of(&self, tasks: &[TaskId]) -> Result<HashMap<TaskId, Vec<UrgingRow>>> {
+        urgings_of(&mut *self.reading().acquire().await?, tasks).await
+    }
+
     async fn notices_of(&self, task: TaskId) -> Result<Vec<TaskNotice>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         notices_of(&mut tx, task).await
     }
 
     async fn carried_by(&self, message: &str) -> Result<Option<CarriedRow>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         carried_by(&mut tx, message).await
     }
 
     async fn overdue_of(&self, agency: AgencyId, day: Date) -> Result<u32> {
-        Ok(sqlx::query_scalar(
-            "SELECT count(*) FROM obligation o INDEXED BY obligation_by_agency JOIN task t ON t.id = o.task WHERE t.lead = $1 AND o.agency = $1 \
+        let overdue: i64 = sqlx::query_scalar(concat!(
+            "SELECT count(*) FROM obligation o",
+            indexed_by!("obligation_by_agency"),
+            " JOIN task t ON t.id = o.task WHERE t.lead = $1 AND o.agency = $1 \
              AND o.clock = 'completion' AND o.due_date < $2 AND t.held = '' \
              AND t.state IN ('not_received', 'not_started', 'in_progress', 'extension_requested', 'submitted')",
-        )
+        ))
         .bind(agency.0)
         .bind(day.to_string())
         .fetch_one(self.reading())
-        .await?)
+        .await?;
+        Ok(u32::try_from(overdue).unwrap_or(u32::MAX))
     }
 
     async fn counts(&self) -> Result<Counts> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         let row = sqlx::query(COUNTS).fetch_one(&mut *tx).await?;
         Ok(Counts {
             open_tasks: row.try_get("open_tasks")?,
@@ -180,7 +187,7 @@ async fn texts(tx: &mut Conn, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
          coalesce(d.kind, '') AS kind, coalesce(d.issuer, '') AS issuer, coalesce(d.signer, '') AS signer, \
          coalesce(d.abstract, '') AS subject \
          FROM task t LEFT JOIN agency l ON l.id = t.lead LEFT JOIN document d ON d.id = t.document \
-         WHERE t.id IN (SELECT value FROM json_each($1))",
+         WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
     .bind(&list)
     .fetch_all(&mut *tx)
@@ -209,14 +216,14 @@ async fn texts(tx: &mut Conn, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
                 last_update: date(row, "last_update")?,
                 result: row.try_get("result")?,
                 note: row.try_get("note")?,
-                imported_urgings: row.try_get("imported_urgings")?,
+                imported_urgings: number(row, "imported_urgings")?,
                 ..TaskTexts::default()
             },
         );
     }
     let rows = sqlx::query(
         "SELECT c.task, a.name FROM task_coordinator c JOIN agency a ON a.id = c.agency \
-         WHERE c.task IN (SELECT value FROM json_each($1)) ORDER BY c.task, a.name",
+         WHERE c.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY c.task, a.name",
     )
     .bind(&list)
     .fetch_all(&mut *tx)
@@ -226,10 +233,12 @@ async fn texts(tx: &mut Conn, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
             texts.coordinators.push(row.try_get("name")?);
         }
     }
-    let rows = sqlx::query("SELECT * FROM extension WHERE task IN (SELECT value FROM json_each($1)) ORDER BY id")
-        .bind(&list)
-        .fetch_all(&mut *tx)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM extension WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
     for row in &rows {
         if let Some(texts) = found.get_mut(&row.try_get::<i64, _>("task")?) {
             texts.extensions.push(ExtensionRow {
@@ -243,10 +252,12 @@ async fn texts(tx: &mut Conn, wanted: &[TaskId]) -> Result<Vec<TaskTexts>> {
             });
         }
     }
-    let rows = sqlx::query("SELECT * FROM contact_log WHERE task IN (SELECT value FROM json_each($1)) ORDER BY id")
-        .bind(&list)
-        .fetch_all(&mut *tx)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM contact_log WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id",
+    )
+    .bind(&list)
+    .fetch_all(&mut *tx)
+    .await?;
     for row in &rows {
         if let Some(texts) = found.get_mut(&row.try_get::<i64, _>("task")?) {
             texts.contacts.push(ContactRow {

@@ -1,11 +1,13 @@
 //! Reading what became of a task's reminders and notices, for those who ask why.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 
 use super::{
     Conn, DbRow,
     planning::reminder_key,
-    rows::{instant, instant_opt, word},
+    rows::{ids, instant, instant_opt, number, word},
 };
 use crate::{
     planning::{
@@ -15,7 +17,7 @@ use crate::{
     },
     store::{
         Result,
-        ledger::{AttemptRow, CarriedRow, StoryRow, TaskNotice},
+        ledger::{AttemptRow, CarriedRow, StoryRow, TaskNotice, UrgingRow},
     },
 };
 
@@ -50,24 +52,50 @@ pub(super) async fn story(tx: &mut Conn, task: TaskId) -> Result<Vec<StoryRow>> 
                 address: row.try_get("address")?,
                 answered_at: instant_opt(row, "ended_at")?,
                 outcome: row.try_get("outcome")?,
-                code: row.try_get("code")?,
+                code: number(row, "code")?,
                 reply: row.try_get("reply")?,
                 fallback_of: row.try_get::<Option<i64>, _>("fallback_of")?.map(ReminderId),
                 created_at: instant(row, "created_at")?,
                 changed_at: instant(row, "changed_at")?,
                 bundled_at: instant_opt(row, "bundled_at")?,
                 recipient: row.try_get("recipient")?,
-                companions: row.try_get("companions")?,
+                companions: number(row, "companions")?,
                 attempts: tried.cloned().collect(),
             })
         })
         .collect()
 }
 
+/// What urged tasks so far. Without what only `explain` tells: who travelled along is counted for each row of a story,
+/// and of a letter of two thousand tasks that is a notice's whole cost.
+pub(super) async fn urgings_of(db: &mut Conn, tasks: &[TaskId]) -> Result<HashMap<TaskId, Vec<UrgingRow>>> {
+    let rows = sqlx::query(
+        "SELECT r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, r.audience, r.channel, r.due_at, r.state, \
+         a.ended_at, a.code, a.reply FROM reminder r LEFT JOIN message m ON m.id = r.message \
+         LEFT JOIN attempt a ON a.message = m.id AND a.n = m.tries \
+         WHERE r.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND r.urging ORDER BY r.due_at, r.id",
+    )
+    .bind(ids(tasks.iter().map(|task| task.0)))
+    .fetch_all(db)
+    .await?;
+    let mut found: HashMap<TaskId, Vec<UrgingRow>> = HashMap::new();
+    for row in &rows {
+        found.entry(TaskId(row.try_get("task")?)).or_default().push(UrgingRow {
+            key: reminder_key(row)?,
+            due_at: instant(row, "due_at")?,
+            state: word(row, "state", ReminderState::from_word)?,
+            answered_at: instant_opt(row, "ended_at")?,
+            code: row.try_get::<Option<i64>, _>("code")?.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+            reply: row.try_get::<Option<String>, _>("reply")?.unwrap_or_default(),
+        });
+    }
+    Ok(found)
+}
+
 /// Attempts at every message that carries a reminder of the task, or that such a message names as an earlier one.
 async fn attempts(tx: &mut Conn, task: TaskId) -> Result<Vec<AttemptRow>> {
     let rows = sqlx::query(
-        "SELECT a.*, m.address, m.recipient FROM attempt a JOIN message m ON m.id = a.message WHERE a.message IN (SELECT r.message FROM reminder r WHERE r.task = $1 \
+        "SELECT a.message, a.started_at, a.ended_at, a.outcome, a.reply, coalesce(a.code, 0) AS code, m.address, m.recipient FROM attempt a JOIN message m ON m.id = a.message WHERE a.message IN (SELECT r.message FROM reminder r WHERE r.task = $1 \
          UNION SELECT m.earlier FROM reminder r JOIN message m ON m.id = r.message WHERE r.task = $1) \
          ORDER BY a.started_at, a.message, a.n",
     )
@@ -83,7 +111,7 @@ async fn attempts(tx: &mut Conn, task: TaskId) -> Result<Vec<AttemptRow>> {
                 started_at: instant(row, "started_at")?,
                 ended_at: instant_opt(row, "ended_at")?,
                 outcome: row.try_get::<Option<String>, _>("outcome")?.unwrap_or_default(),
-                code: row.try_get::<Option<i32>, _>("code")?.unwrap_or_default(),
+                code: number(row, "code")?,
                 reply: row.try_get("reply")?,
             })
         })
@@ -103,15 +131,15 @@ pub(super) async fn notices_of(tx: &mut Conn, task: TaskId) -> Result<Vec<TaskNo
 
 fn task_notice(row: &DbRow) -> Result<TaskNotice> {
     Ok(TaskNotice {
-        year: row.try_get("year")?,
+        year: number(row, "year")?,
         number: row.try_get("number")?,
         key: FiledKey {
             clock: word(row, "clock", Clock::from_word)?,
-            arming: row.try_get("arming")?,
+            arming: number(row, "arming")?,
             agency: AgencyId(row.try_get("agency")?),
             rule: row.try_get("rule")?,
             step: row.try_get("step")?,
-            occurrence: row.try_get("occurrence")?,
+            occurrence: number(row, "occurrence")?,
         },
         due_at: instant(row, "due_at")?,
         filed_at: instant(row, "filed_at")?,
@@ -139,6 +167,7 @@ pub(super) async fn carried_by(tx: &mut Conn, message: &str) -> Result<Option<Ca
         state: row.try_get("state")?,
         dated_at: instant_opt(&row, "dated_at")?,
         tasks: Vec::new(),
+        list: super::daily::lists_of(tx, std::iter::once(id)).await?.remove(&id),
     };
     let rows = sqlx::query("SELECT id, task FROM reminder WHERE message = $1 ORDER BY due_at, id")
         .bind(id)

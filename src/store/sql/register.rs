@@ -4,14 +4,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Conn, Database, DbRow};
+use super::{
+    Conn, Database, DbRow,
+    register_block::{Block, file_notices},
+};
 use crate::{
     clock::millis,
     store::{
         Result, StoreError,
         register::{
-            EntryPlace, FileKind, FileRow, Filed, Files, NewNotice, NoticeDetail, NoticeLine, NoticePlace, NoticeRow,
-            PersonalRow, RegisterHead, RegisterItem, RegisterRow, RegisterStore, SealedEntry, WithdrawalDraft,
+            EntryPlace, FileKind, FileRow, Filed, Files, NewNotice, NoticeDetail, NoticeLine, NoticeRow, PersonalRow,
+            RegisterHead, RegisterItem, RegisterRow, RegisterStore, SealedEntry, WithdrawalDraft,
         },
     },
 };
@@ -22,106 +25,8 @@ const PAGE: i64 = 256;
 const NOTICE: &str = "n.id, n.year, n.number, n.task, n.clock, n.arming, n.agency, n.rule, n.step, n.occurrence, \
                       n.due_at, n.filed_at, n.facts, n.facts_hash, n.seq, n.withdrawn_seq";
 
-/// Files notices inside the caller's write transaction, as one block of entries. A notice that stands already under
-/// its key is answered as it is and allocates neither number nor seq. Nothing remains if the caller rolls back.
-pub(crate) async fn file_notices(tx: &mut Conn, filings: &[NewNotice], now: Timestamp) -> Result<Vec<Filed>> {
-    let mut filed = Vec::with_capacity(filings.len());
-    if filings.is_empty() {
-        return Ok(filed);
-    }
-    let mut chain = Chain::lock(tx).await?;
-    let mut last_number: Option<(i16, i64)> = None;
-    for filing in filings {
-        let key = &filing.key;
-        let standing = sqlx::query(
-            "SELECT id, year, number FROM notice WHERE task = $1 AND clock = $2 AND arming = $3 AND agency = $4 \
-             AND rule = $5 AND step = $6 AND occurrence = $7",
-        )
-        .bind(key.task.0)
-        .bind(key.clock.as_str())
-        .bind(key.arming)
-        .bind(key.agency.0)
-        .bind(&key.rule)
-        .bind(&key.step)
-        .bind(key.occurrence)
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(row) = standing {
-            let (notice, year, number) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            filed.push(Filed { notice, year, number, new: false });
-            continue;
-        }
-        let number = match last_number {
-            Some((year, last)) if year == filing.year => last + 1,
-            other => {
-                if let Some((year, last)) = other {
-                    keep_number(tx, year, last).await?;
-                }
-                let last: Option<i64> = sqlx::query_scalar("SELECT last FROM notice_number WHERE year = $1")
-                    .bind(filing.year)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-                last.unwrap_or(0) + 1
-            }
-        };
-        let place = NoticePlace { entry: chain.next(now), key, due_at: filing.due_at, year: filing.year, number };
-        let sealed = (filing.draft)(&place)
-            .map_err(|why| StoreError::Refused(format!("cannot draw up the notice of task {}: {why}", key.task.0)))?;
-        let seq = chain.append(tx, &place.entry, &sealed.entry).await?;
-        sqlx::query(
-            "INSERT INTO notice (id, year, number, task, clock, arming, agency, rule, step, occurrence, due_at, \
-             filed_at, facts, facts_hash, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $1)",
-        )
-        .bind(seq)
-        .bind(filing.year)
-        .bind(number)
-        .bind(key.task.0)
-        .bind(key.clock.as_str())
-        .bind(key.arming)
-        .bind(key.agency.0)
-        .bind(&key.rule)
-        .bind(&key.step)
-        .bind(key.occurrence)
-        .bind(filing.due_at.as_millisecond())
-        .bind(now.as_millisecond())
-        .bind(&sealed.facts)
-        .bind(&sealed.facts_hash)
-        .execute(&mut *tx)
-        .await?;
-        insert_files(tx, seq, &sealed.files).await?;
-        last_number = Some((filing.year, number));
-        filed.push(Filed { notice: seq, year: filing.year, number, new: true });
-    }
-    if let Some((year, last)) = last_number {
-        keep_number(tx, year, last).await?;
-    }
-    chain.keep(tx).await?;
-    Ok(filed)
-}
-
-async fn keep_number(tx: &mut Conn, year: i16, last: i64) -> Result<()> {
-    sqlx::query("INSERT INTO notice_number (year, last) VALUES ($1, $2) ON CONFLICT (year) DO UPDATE SET last = $2")
-        .bind(year)
-        .bind(last)
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-async fn insert_files(tx: &mut Conn, notice: i64, files: &[(FileKind, String)]) -> Result<()> {
-    for (kind, path) in files {
-        sqlx::query("INSERT INTO file_export (notice, kind, path) VALUES ($1, $2, $3)")
-            .bind(notice)
-            .bind(kind.as_str())
-            .bind(path)
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(())
-}
-
 /// The end of the chain while a block is appended to it; the head row is written once, at the end of the block.
-struct Chain {
+pub(super) struct Chain {
     start: i64,
     seq: i64,
     hash: [u8; 32],
@@ -129,7 +34,7 @@ struct Chain {
 
 impl Chain {
     /// Reads the head. The caller's transaction began IMMEDIATE, so nobody else can append until it ends.
-    async fn lock(tx: &mut Conn) -> Result<Self> {
+    pub(super) async fn lock(tx: &mut Conn) -> Result<Self> {
         let head = head(tx).await?;
         let mut hash = [0; 32];
         hex::decode_to_slice(&head.hash, &mut hash).map_err(|_| StoreError::Damaged {
@@ -139,37 +44,17 @@ impl Chain {
         Ok(Self { start: head.seq, seq: head.seq, hash })
     }
 
-    fn next(&self, at: Timestamp) -> EntryPlace {
+    pub(super) fn next(&self, at: Timestamp) -> EntryPlace {
         EntryPlace { seq: self.seq + 1, prev: self.hash, at }
     }
 
-    async fn append(&mut self, tx: &mut Conn, place: &EntryPlace, entry: &SealedEntry) -> Result<i64> {
-        sqlx::query(
-            "INSERT INTO register (seq, kind, at, format, prev, fields, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(place.seq)
-        .bind(&entry.kind)
-        .bind(place.at.as_millisecond())
-        .bind(entry.format)
-        .bind(hex::encode(place.prev))
-        .bind(&entry.fields)
-        .bind(hex::encode(entry.hash))
-        .execute(&mut *tx)
-        .await?;
-        for personal in &entry.personal {
-            sqlx::query("INSERT INTO personal_data (seq, field, salt, value) VALUES ($1, $2, $3, $4)")
-                .bind(place.seq)
-                .bind(&personal.field)
-                .bind(personal.salt.as_slice())
-                .bind(&personal.value)
-                .execute(&mut *tx)
-                .await?;
-        }
+    /// The entry is drawn up and will be written: the next one follows it.
+    pub(super) fn advance(&mut self, place: &EntryPlace, entry: &SealedEntry) -> i64 {
         (self.seq, self.hash) = (place.seq, entry.hash);
-        Ok(place.seq)
+        place.seq
     }
 
-    async fn keep(&self, tx: &mut Conn) -> Result<()> {
+    pub(super) async fn keep(&self, tx: &mut Conn) -> Result<()> {
         if self.seq == self.start {
             return Ok(());
         }
@@ -282,7 +167,7 @@ async fn detail(db: &mut Conn, row: Option<DbRow>) -> Result<Option<NoticeDetail
 
 async fn detail_by_number(db: &mut Conn, year: i16, number: i64) -> Result<Option<NoticeDetail>> {
     let row = sqlx::query(AssertSqlSafe(format!("SELECT {NOTICE} FROM notice n WHERE n.year = $1 AND n.number = $2")))
-        .bind(year)
+        .bind(i64::from(year))
         .bind(number)
         .fetch_optional(&mut *db)
         .await?;
@@ -347,14 +232,17 @@ impl RegisterStore for Database {
         let mut chain = Chain::lock(&mut tx).await?;
         let place = chain.next(now);
         let sealed = draft(&notice, &place).map_err(StoreError::Refused)?;
-        let seq = chain.append(&mut tx, &place, &sealed.entry).await?;
+        let seq = chain.advance(&place, &sealed.entry);
+        let mut block = Block::default();
+        block.entry(&place, &sealed.entry);
+        block.files(notice.notice.id, &sealed.files);
+        block.write(&mut tx, now).await?;
         chain.keep(&mut tx).await?;
         sqlx::query("UPDATE notice SET withdrawn_seq = $1 WHERE id = $2 AND withdrawn_seq IS NULL")
             .bind(seq)
             .bind(notice.notice.id)
             .execute(&mut *tx)
             .await?;
-        insert_files(&mut tx, notice.notice.id, &sealed.files).await?;
         let after = detail_by_number(&mut tx, year, number).await?;
         tx.commit().await?;
         after.ok_or_else(|| StoreError::Damaged { table: "notice", what: format!("{number:04}/{year} vanished") })
@@ -366,7 +254,7 @@ impl RegisterStore for Database {
 
     async fn walk_register(&self, visit: &mut (dyn FnMut(RegisterItem) + Send)) -> Result<()> {
         // One read transaction: the head and the rows are of the same moment, whatever is appended meanwhile.
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         match head(&mut tx).await {
             Ok(head) => visit(RegisterItem::Head(head)),
             // A head row that is missing or unreadable is a finding, not a failure: the visitor sees that none came.
@@ -413,7 +301,7 @@ impl RegisterStore for Database {
              FROM notice n JOIN register r ON r.seq = n.seq WHERE n.id > $1 ORDER BY n.id LIMIT $2",
         )
         .bind(after)
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(self.reading())
         .await?;
         rows.iter()
@@ -433,12 +321,12 @@ impl RegisterStore for Database {
     }
 
     async fn notice_by_number(&self, year: i16, number: i64) -> Result<Option<NoticeDetail>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         detail_by_number(&mut tx, year, number).await
     }
 
     async fn notice(&self, id: i64) -> Result<Option<NoticeDetail>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {NOTICE} FROM notice n WHERE n.id = $1")))
             .bind(id)
             .fetch_optional(&mut *tx)
@@ -450,15 +338,15 @@ impl RegisterStore for Database {
         let sql = match which {
             Files::Unwritten => {
                 "SELECT notice, kind, path, hash, written_at FROM file_export WHERE written_at IS NULL \
-                 AND (notice > $1 OR (notice = $1 AND kind > $2)) ORDER BY notice, kind LIMIT $3"
+                 AND (notice, kind) > ($1, $2) ORDER BY notice, kind LIMIT $3"
             }
             Files::Written => {
                 "SELECT notice, kind, path, hash, written_at FROM file_export WHERE written_at IS NOT NULL \
-                 AND (notice > $1 OR (notice = $1 AND kind > $2)) ORDER BY notice, kind LIMIT $3"
+                 AND (notice, kind) > ($1, $2) ORDER BY notice, kind LIMIT $3"
             }
         };
         let (notice, kind) = after.map_or((i64::MIN, ""), |(notice, kind)| (notice, kind.as_str()));
-        let rows = sqlx::query(sql).bind(notice).bind(kind).bind(limit).fetch_all(self.reading()).await?;
+        let rows = sqlx::query(sql).bind(notice).bind(kind).bind(i64::from(limit)).fetch_all(self.reading()).await?;
         rows.iter().map(file_row).collect()
     }
 
@@ -466,7 +354,7 @@ impl RegisterStore for Database {
         if files.is_empty() {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_beside().await?;
         for (notice, kind, hash) in files {
             sqlx::query("UPDATE file_export SET hash = $1, written_at = $2 WHERE notice = $3 AND kind = $4")
                 .bind(hash)

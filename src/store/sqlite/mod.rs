@@ -1,14 +1,27 @@
 //! The embedded default: SQLite in WAL mode, `synchronous=FULL`, one writer, a few readers.
 //!
 //! The statements stand in `store/sql`, in the words both databases understand, and are compiled once for each: there
-//! they see this module's [`Conn`], [`DbRow`] and so on as `super::`.
+//! they see this module's `Conn`, `DbRow` and so on as `super::`, and the words of its `dialect`.
+
+#[macro_use]
+mod dialect;
 
 #[path = "../sql/acts.rs"]
 mod acts;
 #[path = "../sql/acts_duties.rs"]
 mod acts_duties;
+mod backup;
+#[path = "../sql/bundling.rs"]
+mod bundling;
+pub mod check;
+#[path = "../sql/clock.rs"]
+mod clock;
+#[path = "../sql/daily.rs"]
+mod daily;
 #[cfg(test)]
 mod indexes;
+#[path = "../sql/instance.rs"]
+mod instance;
 #[path = "../sql/intake.rs"]
 mod intake;
 #[path = "../sql/intake_directory.rs"]
@@ -32,8 +45,13 @@ mod reading;
 mod reading_story;
 #[path = "../sql/register.rs"]
 pub(crate) mod register;
+#[path = "../sql/register_block.rs"]
+mod register_block;
+#[path = "../sql/rescue.rs"]
+mod rescue;
 #[path = "../sql/rows.rs"]
 mod rows;
+pub mod schema;
 
 use std::{path::Path, str::FromStr, time::Duration};
 
@@ -52,9 +70,10 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 type Db = Sqlite;
 type Conn = sqlx::SqliteConnection;
 type DbRow = sqlx::sqlite::SqliteRow;
-type Pool = SqlitePool;
 type Tx = Transaction<'static, Sqlite>;
 use SqliteStore as Database;
+/// Whether other processes send from the same database.
+const SHARED: bool = false;
 
 /// A SQLite database of ours.
 #[derive(Debug, Clone)]
@@ -74,23 +93,30 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("cache_size", "-4000")
+            // 16 MB of log instead of 4: what changes with each letter is folded into the database a quarter as often.
+            .pragma("wal_autocheckpoint", "4000")
+            // Rows on their way from the connection's thread: with the driver's 50 it stops twice in each batch.
+            .row_buffer_size(256)
             .pragma("temp_store", "memory")
             // What is deleted or overwritten is gone from the file: content of a task that turns out to be classified.
             .pragma("secure_delete", "on");
         let path = options.get_filename().to_owned();
+        // A connection here is a thread of this process: there is no network behind which it might have gone.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options.clone())
             .await
             .map_err(|error| cannot_open(&path, error))?;
         assert_version(&writer).await?;
-        migrate(&writer, &path).await?;
+        schema::migrate(&writer, &path).await?;
         // Readers never write: a mistake there is an error instead of a second writer.
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
             .min_connections(0)
+            .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(60))
             // Each has a page cache of its own, and what is read again soon is in the system's.
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-1000"))
@@ -101,7 +127,45 @@ impl SqliteStore {
     /// A write transaction. BEGIN IMMEDIATE, because a deferred one that upgrades ignores the busy timeout
     /// (sqlx #1182).
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // When the disk is full SQLite rolls a transaction back by itself; sqlx counts it as open for ever after, and
+            // would begin no other on this connection. Another one takes its place.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
+    }
+
+    /// A write transaction that others of its kind need not wait for; here there is one writer.
+    pub(crate) async fn begin_beside(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.begin().await
+    }
+
+    /// A read transaction: whatever is asked in it is of one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.readers.begin().await?)
+    }
+
+    /// Rewrites the whole file, so that what was wiped is in no free page and no log; `false` while another connection
+    /// keeps the log in use.
+    async fn rewrite(&self) -> Result<bool> {
+        let mut conn = self.writer.acquire().await?;
+        // Rebuilding pages may have left copies in the unused part of others: only a rewrite of the whole file is sure.
+        sqlx::query("VACUUM").execute(&mut *conn).await?;
+        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await?;
+        Ok(busy == 0)
+    }
+
+    /// The machine's clock holds.
+    async fn own_time(&self) -> Result<Option<jiff::Timestamp>> {
+        Ok(None)
+    }
+
+    /// One daemon: it is always its turn.
+    async fn turn(&self) -> Result<Option<super::ledger::Turn>> {
+        Ok(Some(super::ledger::Turn::alone()))
     }
 
     /// Connections for reading.
@@ -144,22 +208,9 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "ledger", include_str!("../migrations/sqlite/0001_ledger.sql")),
         step(2, "policy", include_str!("../migrations/sqlite/0002_policy.sql")),
+        step(3, "instance", include_str!("../migrations/sqlite/0003_instance.sql")),
+        step(4, "scale", include_str!("../migrations/sqlite/0004_scale.sql")),
+        step(5, "clock", include_str!("../migrations/sqlite/0005_clock.sql")),
+        step(7, "letter", include_str!("../migrations/sqlite/0007_letter.sql")),
     ])
-}
-
-async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {
-    // Two commands started together must not both create the tables: a lock on a file beside the database, for an
-    // in-memory one is nobody else's.
-    let _lock = if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        None
-    } else {
-        let mut name = path.as_os_str().to_owned();
-        name.push("-migrate");
-        let file = std::fs::File::create(&name)
-            .map_err(|error| StoreError::Refused(format!("cannot write {}: {error}", Path::new(&name).display())))?;
-        file.lock().map_err(|error| StoreError::Refused(format!("cannot lock the database for migration: {error}")))?;
-        Some(file)
-    };
-    migrator().run(pool).await?;
-    Ok(())
 }

@@ -4,9 +4,16 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// With the fault, the outcome is of this class and code; when it is gone the same channel sends at once.
+/// With the fault, the outcome is of this class and code, whether the relay takes MAIL and RCPT in one flight or not;
+/// when it is gone the same channel sends at once.
 async fn check(fault: Fault, class: &str, code: i32) {
-    let sink = SmtpSink::start();
+    for pipelining in [false, true] {
+        check_with(Setup { pipelining, ..Setup::default() }, fault.clone(), class, code).await;
+    }
+}
+
+async fn check_with(setup: Setup, fault: Fault, class: &str, code: i32) {
+    let sink = SmtpSink::with(setup);
     let what = format!("{fault:?}");
     let deadlines = if what.contains("Hang") || what.contains("Drip") { brief() } else { patient() };
     sink.fault(fault);
@@ -48,6 +55,26 @@ async fn the_relays_refusals_have_the_tables_class_at_each_phase() {
     ] {
         let code = reply[..3].parse().unwrap();
         check(Fault::at(point, Act::say(reply)), class, code).await;
+    }
+}
+
+#[tokio::test]
+async fn mail_and_rcpt_leave_in_one_flight_where_the_relay_takes_it_and_nothing_more_does() {
+    for pipelining in [false, true] {
+        let sink = SmtpSink::with(Setup { pipelining, ..Setup::default() });
+        let channel = plain(&sink, patient());
+        // A refused MAIL shows which commands had left before its answer came.
+        sink.fault(Fault::at(Point::Mail, Act::say("451 4.3.0 later")));
+        assert_eq!(tried(&channel, &parcel(1)).await.as_str(), "transient");
+        sink.heal();
+        sent(&channel, 2).await;
+        let refused: &[&str] = if pipelining { &["MAIL", "RCPT", "RSET"] } else { &["MAIL", "RSET"] };
+        assert_eq!(sink.verbs(), [&["EHLO"], refused, &["MAIL", "RCPT", "DATA"]].concat(), "pipelining: {pipelining}");
+        assert_eq!(sink.most_open(), 1, "the refused MAIL cost no connection");
+        // A shut gate lets nothing of the message out: DATA is in no flight.
+        let door = Door::shut();
+        assert_eq!(channel.deliver(&parcel(3), &door).await, Delivery::Stopped);
+        assert_eq!((sink.journal().len(), door.asked()), (1, 1));
     }
 }
 

@@ -98,3 +98,72 @@ fn paths_are_relative_to_the_settings_file() {
     assert_eq!(read.store_url, "sqlite:/var/lib/dondoc/d.db");
     assert_eq!(read.notices.directory, Path::new("/srv/phieu"));
 }
+
+#[test]
+fn a_server_keeps_the_ledger_its_password_comes_from_a_file_and_beyond_this_machine_it_is_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mat-khau"), "hunter2\n").unwrap();
+    std::fs::write(folder.path().join("store-password"), "hunter3\n").unwrap();
+    let read = |store: &str, environment: &[(&str, &str)]| {
+        let text = format!("[store]\n{store}\n{SETTINGS}").replace("FOLDER", folder.path().to_str().unwrap());
+        settings(&text, environment).map(|(read, _)| read).unwrap_or_else(|p| panic!("{store}: {p}"))
+    };
+    let url = "postgres://dondoc@db.office.example:6432/dondoc?sslmode=verify-full&statement-cache-capacity=0";
+    let server = read(&format!("url = \"{url}\"\npassword_file = \"FOLDER/mat-khau\""), &[]);
+    assert!(server.is_on_server());
+    assert_eq!(server.store_url, url);
+    assert_eq!(server.store_password.as_ref().map(|secret| secret.expose()), Some("hunter2"));
+    assert!(!format!("{server:?}").contains("hunter2"));
+    let credentials = folder.path().to_str().unwrap().to_owned();
+    let server = read("url = \"postgresql://dondoc@127.0.0.1/dondoc\"", &[("CREDENTIALS_DIRECTORY", &credentials)]);
+    assert_eq!(server.store_password.as_ref().map(|secret| secret.expose()), Some("hunter3"));
+    // Sockets are this machine's.
+    for here in
+        ["postgres:///dondoc?host=/run/postgresql", "postgres://%2Frun%2Fpostgresql/dondoc", "postgres://localhost/d"]
+    {
+        assert!(read(&format!("url = \"{here}\""), &[]).is_on_server(), "{here}");
+    }
+    for open in [
+        "postgres://db.office.example/d",
+        "postgres://db.office.example/d?sslmode=prefer",
+        "postgres:///d?host=10.0.0.1",
+    ] {
+        let text = format!("[store]\nurl = \"{open}\"\n{SETTINGS}");
+        only(&faults(settings(&text, &[])), "plain-text-store", 2, "không mã hóa");
+    }
+    for told in ["postgres://u:hunter2@127.0.0.1/d", "postgres://u@127.0.0.1/d?password=hunter2"] {
+        let problems = faults(settings(&format!("[store]\nurl = \"{told}\"\n{SETTINGS}"), &[]));
+        assert!(problems.iter().any(|problem| problem.code == "secret-in-settings"), "{problems}");
+        assert!(!problems.to_string().contains("hunter2"), "{problems}");
+    }
+    assert!(!read("url = \"sqlite:d.db\"", &[]).is_on_server());
+}
+
+#[test]
+fn the_daily_list_has_its_hour_unless_it_is_switched_off_and_goes_to_no_foreign_domain() {
+    let at = |line: &str, vars: &[(&str, &str)]| {
+        let text = with(SETTINGS, "transport = ", &format!("{line}transport = "));
+        settings(&text, vars).map(|(settings, _)| settings.email.daily_list_at.map(|time| time.to_string()))
+    };
+    for (line, vars, wanted) in [
+        ("", &[][..], Some("09:00:00")),
+        ("daily_list_at = \"07:45\"\n", &[], Some("07:45:00")),
+        ("daily_list_at = 07:45:00\n", &[], Some("07:45:00")),
+        ("daily_list_at = \"\"\n", &[], None),
+        ("", &[("DONDOC_EMAIL__DAILY_LIST_AT", "16:30")], Some("16:30:00")),
+        ("", &[("DONDOC_EMAIL__DAILY_LIST_AT", "")], None),
+    ] {
+        let read = at(line, vars).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(read.as_deref(), wanted, "{line} {vars:?}");
+    }
+    let wrong = at("daily_list_at = \"25:00\"\n", &[]).unwrap_err();
+    only(&wrong, "bad-time", 3 + 1, "daily_list_at");
+    let operator = |address: &str| {
+        let text = with(SETTINGS, "transport = ", &format!("operator = \"{address}\"\ntransport = "));
+        settings(&text, &[]).map(|(settings, _)| settings.email.operator)
+    };
+    let inside = "Tổ vận hành <van-hanh@cntt.hanoi.gov.vn.example>";
+    assert_eq!(operator(inside).unwrap_or_else(|problems| panic!("{problems}")).as_deref(), Some(inside));
+    only(&operator("me@elsewhere.example").unwrap_err(), "address-not-allowed", 3 + 1, "operator");
+    only(&operator("không phải").unwrap_err(), "bad-address", 3 + 1, "operator");
+}

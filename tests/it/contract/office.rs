@@ -22,8 +22,8 @@ use dondoc::{
             TaskColumns, TaskRow,
         },
         ledger::{
-            Aside, Claimed, Freeze, GateAnswer, NewMessage, Next, OutboxRow, Planned, Recorded, Saved, StoryRow,
-            TaskRecord,
+            Aside, Claimed, Freeze, GateAnswer, NewMessage, Next, OutboxRow, Planned, Recorded, Rescued, Saved,
+            StoryRow, TaskRecord,
         },
     },
 };
@@ -207,9 +207,10 @@ impl<D: Database> Office<D> {
         (task, self.bundle(&[reminder]).await)
     }
 
-    /// Claims one message for ten minutes.
+    /// Claims one message for half an hour.
     pub async fn claim(&self, now: i64, message: i64) -> Claimed {
-        let mut claimed = self.store().claim(at(now), at(now + 10), &[message]).await.unwrap();
+        self.database.clock(at(now)).await;
+        let mut claimed = self.store().claim(at(now), at(now + 30), &[message]).await.unwrap();
         assert_eq!(claimed.len(), 1, "message {message} could not be claimed");
         claimed.remove(0)
     }
@@ -231,8 +232,15 @@ impl<D: Database> Office<D> {
     }
 
     pub async fn freeze(&self, claimed: &Claimed, now: i64) -> GateAnswer {
+        self.database.clock(at(now)).await;
         let freeze = self.freezing(claimed, now).await;
         self.store().freeze(at(now), vec![freeze]).await.unwrap().remove(0)
+    }
+
+    /// What the holders of all leases left by ending; where leases have to run out, they have.
+    pub async fn rescue(&self, now: i64) -> Rescued {
+        self.database.clock(at(now + 60)).await;
+        self.store().rescue(at(now)).await.unwrap()
     }
 
     /// Claimed, and past the gate.

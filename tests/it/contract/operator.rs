@@ -20,7 +20,7 @@ pub async fn a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_by
     office.claim(0, leased).await;
     let handed_over = office.hand_over(0, frozen).await;
     office.database.reopen().await;
-    let rescued = office.store().rescue(at(5)).await.unwrap();
+    let rescued = office.rescue(5).await;
     assert_eq!(rescued, Rescued { released: 1, unanswered: 1, poisoned: 0 });
     let pending = office.store().pending(ChannelKind::Email, at(5), 9).await.unwrap();
     assert_eq!(
@@ -39,11 +39,11 @@ pub async fn the_third_crash_of_a_leased_message_is_its_last<D: Database>() {
     let (task, message) = office.waiting().await;
     for crash in 1..=2 {
         office.claim(crash, message).await;
-        assert_eq!(office.store().rescue(at(crash)).await.unwrap().released, 1);
+        assert_eq!(office.rescue(crash).await.released, 1);
         assert_eq!(office.store().pending(ChannelKind::Email, at(crash), 9).await.unwrap()[0].crashes, crash as u32);
     }
     office.claim(3, message).await;
-    assert_eq!(office.store().rescue(at(3)).await.unwrap(), Rescued { poisoned: 1, ..Rescued::default() });
+    assert_eq!(office.rescue(3).await, Rescued { poisoned: 1, ..Rescued::default() });
     assert_eq!(office.fate(message).await, "dead poison");
     assert_eq!(office.told(task).await, ["truoc-5: dead poison"]);
     // An operator who has found the cause may have it tried like a new one.
@@ -58,7 +58,7 @@ pub async fn rescue_leaves_alone_what_no_crash_touched<D: Database>() {
     let claimed = office.hand_over(0, sent).await;
     office.accept(0, &claimed).await;
     let before = (office.message(pending).await, office.message(sent).await);
-    assert_eq!(office.store().rescue(at(5)).await.unwrap(), Rescued::default());
+    assert_eq!(office.rescue(5).await, Rescued::default());
     assert_eq!((office.message(pending).await, office.message(sent).await), before);
 }
 
@@ -108,6 +108,21 @@ pub async fn a_dead_message_is_retried_anew_and_an_unknown_one_with_its_bytes<D:
     assert_eq!(office.told(dead_task).await, ["truoc-5: sent"]);
 }
 
+pub async fn a_dead_message_of_which_an_answer_was_lost_is_retried_with_its_bytes<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (_, message) = office.waiting().await;
+    let first = office.hand_over(0, message).await;
+    office.answer(1, &first, "unknown", Next::Repeat { at: at(2), spend: true }).await;
+    // The first copy may have arrived, whatever was said to the second.
+    let second = office.hand_over(2, message).await;
+    office.answer(3, &second, "recipient", Next::Dead { fallback: true }).await;
+    assert_eq!(office.fate(message).await, "dead refused");
+    assert!(office.store().retry(at(4), message, "thiết lập của máy chủ sai").await.unwrap());
+    let third = office.claim(4, message).await;
+    let (was, is) = (second.frozen.unwrap(), third.frozen.clone().unwrap());
+    assert_eq!((is.bytes.as_slice(), &is.message_id), (BYTES, &was.message_id));
+}
+
 pub async fn an_unknown_message_that_was_retried_is_still_one_that_may_have_arrived<D: Database>() {
     let office = Office::<D>::new().await;
     let (task, message) = office.waiting().await;
@@ -116,7 +131,7 @@ pub async fn an_unknown_message_that_was_retried_is_still_one_that_may_have_arri
     assert!(office.store().retry(at(2), message, "thử lại").await.unwrap());
     // Neither a crash before the hand-over nor a site that is not there makes it one that never left.
     office.claim(2, message).await;
-    assert_eq!(office.store().rescue(at(3)).await.unwrap().released, 1);
+    assert_eq!(office.rescue(3).await.released, 1);
     let claimed = office.claim(3, message).await;
     assert_eq!(claimed.frozen.as_ref().map(|frozen| frozen.bytes.as_slice()), Some(BYTES));
     office.answer(3, &claimed, "site", Next::Retry { at: at(4), spend: false }).await;

@@ -21,7 +21,7 @@ pub async fn an_acceptance_is_recorded_by_its_own_token_whatever_the_lease<D: Da
     // The process stood still past its lease, and another one took the message over.
     let (task, message) = office.waiting().await;
     let first = office.hand_over(0, message).await;
-    assert_eq!(office.store().rescue(at(60)).await.unwrap().unanswered, 1);
+    assert_eq!(office.rescue(60).await.unanswered, 1);
     let second = office.claim(60, message).await;
     office.accept(61, &first).await;
     assert_eq!(office.fate(message).await, "sent");
@@ -44,7 +44,7 @@ pub async fn an_acceptance_wins_over_what_was_decided_without_it<D: Database>() 
         let office = Office::<D>::new().await;
         let (task, message) = office.waiting().await;
         let first = office.hand_over(0, message).await;
-        office.store().rescue(at(60)).await.unwrap();
+        office.rescue(60).await;
         let second = office.claim(60, message).await;
         if matches!(next, Next::Sent { .. }) {
             assert_eq!(office.freeze(&second, 61).await, GateAnswer::Go);
@@ -201,6 +201,8 @@ pub async fn a_refused_recipient_leads_to_the_agency_s_box_under_its_own_key<D: 
     let listed = office.store().unreachable().await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].1.as_str(), listed[0].3.as_str()), ("handler", "refused"));
+    let told = office.store().unreached().await.unwrap();
+    assert_eq!((told.len(), &told[0].address), (1, &claimed.address), "the daily list says which address refused");
 
     // The box refuses too: the monitor; then the box of the monitor's own office; there is nothing after it.
     let mut entry = entry;

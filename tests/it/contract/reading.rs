@@ -132,6 +132,40 @@ pub async fn the_story_tells_what_came_of_each_reminder<D: Database>() {
     assert_eq!((waits.answered_at, waits.outcome.as_str(), waits.code), (None, "", 0));
 }
 
+pub async fn the_urgings_of_a_task_are_its_urging_reminders_with_the_last_answer<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, other) = (office.task().await, office.task().await);
+    office.remind(task, "truoc-5").await;
+    let urging = |step: &str, when| {
+        let mut plan = due(key(step), when);
+        plan.due[0].urging = true;
+        plan
+    };
+    office.keep(1, task, urging("qua-han-1", 1)).await;
+    let first = office.entry(task, &key("qua-han-1")).await.id;
+    let message = office.bundle(&[first]).await;
+    let refused = office.hand_over(2, message).await;
+    office.answer(3, &refused, "transient", Next::Retry { at: at(4), spend: true }).await;
+    let taken = office.hand_over(4, message).await;
+    office.accept(5, &taken).await;
+    office.keep(6, task, urging("qua-han-5", 60)).await;
+
+    let found = office.store().urgings_of(&[other, task]).await.unwrap();
+    assert!(!found.contains_key(&other), "nothing urged it");
+    let told: Vec<_> = found[&task]
+        .iter()
+        .map(|row| (row.key.step.as_str(), row.state, row.due_at, row.answered_at, row.code, row.reply.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("qua-han-1", ReminderState::Sent, at(1), Some(at(5)), 250, "reply to 2"),
+            ("qua-han-5", ReminderState::Planned, at(60), None, 0, ""),
+        ]
+    );
+    assert!(office.store().urgings_of(&[]).await.unwrap().is_empty());
+}
+
 pub async fn the_story_knows_when_each_thing_came_about<D: Database>() {
     let office = Office::<D>::new().await;
     let task = office.task().await;
@@ -255,6 +289,8 @@ pub async fn a_register_filed_from_several_sides_has_no_gap<D: Database>() {
         .store()
         .walk_register(&mut |item| match item {
             RegisterItem::Head(row) => head = Some(row),
+            // A history that a database was given lies before the first entry.
+            RegisterItem::Entry(row) if row.seq < 1 => {}
             RegisterItem::Entry(row) => entries.push(row),
             RegisterItem::Notice(_) => {}
             other => panic!("{other:?}"),

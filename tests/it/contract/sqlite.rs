@@ -11,7 +11,7 @@ use super::{
     office::{Office, at},
 };
 
-struct Sqlite {
+pub struct Sqlite {
     folder: TempDir,
     store: Arc<SqliteStore>,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::world::{World, instant, local, zone};
-use crate::sink::{smtp::Received, zalo::Post};
+use crate::sink::{count::codes, smtp::Received, zalo::Post};
 
 /// Something that reached somebody.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,12 +56,6 @@ pub fn expected(events: &[Value]) -> Vec<Told> {
     let mut told: Vec<Told> = messages.into_values().map(|(told, items)| Told { items: items.len(), ..told }).collect();
     told.sort();
     told
-}
-
-/// The codes that a text names.
-fn codes(text: &str) -> BTreeSet<String> {
-    let is_code = |word: &&str| word.len() == 11 && word.starts_with("NV") && &word[4..5] == "-";
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(is_code).map(str::to_owned).collect()
 }
 
 /// A mail as it was taken, after everything that each must have was looked at.

@@ -1,6 +1,6 @@
 //! SIGKILL in the middle of a busy morning, again and again: nothing is lost, and every second copy says that it is one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use dondoc::clock::Clock;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::{
     world::{PATIENCE, World, local},
 };
 use crate::sink::{
+    count::{Copy, count},
     smtp::{Act, Fault, Point},
     zalo,
 };
@@ -20,10 +21,10 @@ const KILLS: usize = 2;
 const MORNINGS: [&str; 3] = ["2026-11-23", "2026-11-25", "2026-11-26"];
 
 /// Numbers that look random (splitmix64), from a seed that is printed.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let given = std::env::var("DONDOC_SEED").ok().map(|seed| seed.parse().expect("DONDOC_SEED is a number"));
         let seed = given.unwrap_or_else(|| Clock::System.boot_time().as_nanos() as u64);
         #[expect(clippy::print_stdout, reason = "shown when the test fails, to run it again")]
@@ -33,7 +34,7 @@ impl Dice {
         Self(seed)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -42,32 +43,12 @@ impl Dice {
     }
 }
 
-/// A copy of a message as it came: what was told, how it is marked, and its bytes without the mark.
-struct Copy {
-    told: Told,
-    marked: bool,
-    bytes: Vec<u8>,
-}
-
-/// All copies, in order of arrival, by what identifies a message.
-fn copies(world: &World) -> BTreeMap<String, Vec<Copy>> {
-    let mut copies: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
-    for mail in world.mail.journal() {
-        let marked = mail.header("X-Dondoc-Repeat").is_some();
-        let bytes = if mail.bytes.starts_with(b"X-Dondoc-Repeat: ") {
-            let end = mail.bytes.windows(2).position(|pair| pair == b"\r\n").unwrap();
-            mail.bytes[end + 2..].to_vec()
-        } else {
-            mail.bytes.clone()
-        };
-        copies.entry(mail.message_id()).or_default().push(Copy { told: told_by_mail(&mail), marked, bytes });
-    }
-    for post in world.zalo.posts().into_iter().filter(|post| post.taken) {
-        let marked = post.header("x-dondoc-attempt").is_some_and(|n| n.parse::<u32>().unwrap() > 1);
-        let id = post.header("x-dondoc-delivery").unwrap().to_owned();
-        copies.entry(id).or_default().push(Copy { told: told_by_post(&post), marked, bytes: post.body });
-    }
-    copies
+/// All copies, in order of arrival.
+fn copies(world: &World) -> Vec<Copy<Told>> {
+    let mails = world.mail.journal();
+    let mails = mails.iter().map(|mail| Copy::of_mail(mail, told_by_mail(mail)));
+    let posts: Vec<_> = world.zalo.posts().into_iter().filter(|post| post.taken).collect();
+    mails.chain(posts.iter().map(|post| Copy::of_post(post, told_by_post(post)))).collect()
 }
 
 #[test]
@@ -112,26 +93,15 @@ fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
         daemon.stop();
     }
 
-    let copies = copies(&world);
-    let lost: Vec<&Told> =
-        expected.iter().filter(|told| !copies.values().any(|copies| copies[0].told == **told)).collect();
-    assert!(lost.is_empty(), "lost: {lost:#?}");
-    assert_eq!(copies.len(), expected.len(), "one message for each that was to be");
-    let (mut second, mut marked) = (0, 0);
-    for (id, copies) in &copies {
-        // Also the only one where it was killed between its gate and the relay: nobody could know.
-        marked += copies.iter().filter(|copy| copy.marked).count();
-        for copy in &copies[1..] {
-            second += 1;
-            assert!(copy.marked, "{id}: a second copy without a mark");
-            assert!(copy.bytes == copies[0].bytes, "{id}: a second copy of other bytes");
-        }
-    }
+    let count = count(copies(&world), &expected);
+    count.holds();
+    assert_eq!(count.messages, expected.len(), "one message for each that was to be");
     #[expect(clippy::print_stdout, reason = "shown with --nocapture: whether the kills struck where it matters")]
     {
-        println!("{second} second copies, {marked} marked; {in_flight} were in flight at the kills");
+        println!("{} second copies, {} marked; {in_flight} were in flight at the kills", count.second, count.marked);
     }
-    assert!(second <= marked && marked <= in_flight, "{second} second copies, {marked} marked, {in_flight} in flight");
+    // Marked is also an only copy, where it was killed between its gate and the relay: nobody could know.
+    assert!(count.second <= count.marked && count.marked <= in_flight, "{count:?}, {in_flight} in flight");
     let open = world.json(&["outbox", "list"]);
     assert_eq!(open, Value::Array(Vec::new()), "nothing is left");
 }

@@ -64,6 +64,11 @@ impl Answer {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
+    /// What a failed command says last; before it stand warnings about the rules, if any.
+    pub fn last_line(&self) -> &str {
+        self.err.trim_end().lines().last().unwrap_or_default()
+    }
+
     /// The one line that failed commands say.
     pub fn one_line(&self) -> &str {
         let line = self.err.trim_end();
@@ -80,6 +85,8 @@ pub struct Office {
     /// Appended to `[email.smtp]`.
     pub smtp: &'static str,
     pub without_zalo: bool,
+    /// Instead of the shipped ones.
+    pub rules: Option<&'static str>,
 }
 
 pub struct World {
@@ -106,6 +113,9 @@ impl World {
         for name in ["rules.toml", "calendar.toml"] {
             fs::copy(shipped.join(name), world.path(name)).unwrap();
         }
+        if let Some(rules) = office.rules {
+            fs::write(world.path("rules.toml"), rules).unwrap();
+        }
         fs::write(world.path("zalo-secret"), format!("{SECRET}\n")).unwrap();
         let relay = office.relay.unwrap_or(world.mail.port());
         let zalo = if office.without_zalo { "off" } else { "webhook" };
@@ -126,6 +136,7 @@ schedule = "0 * * * * *"
 transport = "smtp"
 from = "Đôn đốc nhiệm vụ <dondoc@office.example>"
 allowed_domains = ["hanoi.gov.vn.example"]
+daily_list_at = ""
 [email.smtp]
 host = "127.0.0.1"
 port = {relay}
@@ -192,7 +203,13 @@ listen = ""
 
     /// Runs a command to its end.
     pub fn dondoc(&self, arguments: &[&str]) -> Answer {
-        let output = self.command(arguments).output().unwrap();
+        self.dondoc_with(arguments, |_| ())
+    }
+
+    pub fn dondoc_with(&self, arguments: &[&str], more: impl FnOnce(&mut Command)) -> Answer {
+        let mut command = self.command(arguments);
+        more(&mut command);
+        let output = command.output().unwrap();
         Answer {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -278,7 +295,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn start(mut command: Command, socket: &Path) -> Self {
+    pub fn start(mut command: Command, socket: &Path) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -334,6 +351,11 @@ impl Daemon {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "{\"rung\":true}\n");
+    }
+
+    /// A ring that it may not live to answer.
+    pub fn nudge(&self) {
+        let _ = UnixStream::connect(&self.socket).and_then(|mut stream| stream.write_all(b"ring\n"));
     }
 
     #[expect(unsafe_code, reason = "only libc sends a signal")]

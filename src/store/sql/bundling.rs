@@ -1,0 +1,118 @@
+//! Messages made of reminders, and what becomes of reminders that go into none.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Conn, rows::ids};
+use crate::{
+    planning::{rules::ChannelKind, task::ReminderId},
+    store::{
+        Result,
+        ledger::{Aside, NewMessage},
+    },
+};
+
+/// Reminders set aside by one statement: as many as fit into a megabyte or so of JSON.
+pub(super) const ASIDES: usize = 5_000;
+
+pub(super) async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) -> Result<()> {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO message(channel, address, person, recipient, classified, hours, state, not_before, expires_at, earlier, \
+         created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10) RETURNING id",
+    )
+    .bind(message.channel.as_str())
+    .bind(&message.address)
+    .bind(message.person.map(|id| id.0))
+    .bind(&message.recipient)
+    .bind(message.classified)
+    .bind(&message.hours)
+    .bind(message.not_before.as_millisecond())
+    .bind(message.expires_at.as_millisecond())
+    .bind(message.earlier)
+    .bind(now.as_millisecond())
+    .fetch_one(&mut *tx)
+    .await?;
+    // A reminder that was suppressed between reading and writing stays so; the message then simply lacks it.
+    let taken = sqlx::query(
+        "UPDATE reminder SET state = 'in_message', message = $2, reason = '', changed_at = $3 \
+         WHERE state = 'planned' AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+    )
+    .bind(ids(message.reminders.iter().map(|id| id.0)))
+    .bind(id)
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
+    if taken.rows_affected() == 0 {
+        sqlx::query("DELETE FROM message WHERE id = $1").bind(id).execute(tx).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -> Result<()> {
+    let (mut waits, mut lists, mut ways, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for aside in asides {
+        match aside {
+            Aside::Wait { reminder, until } => waits.push(json!([reminder.0, until.as_millisecond()])),
+            Aside::Nobody { reminder, why, quiet } => {
+                if !quiet {
+                    lists.push(json!([reminder.0, why]));
+                }
+                ends.push(json!([reminder.0, why]));
+            }
+            Aside::StandIn { reminder, why } => lists.push(json!([reminder.0, why])),
+            Aside::Fallback { reminder, why, audience, channel } => {
+                ways.push(json!([reminder.0, audience, channel.as_str()]));
+                ends.push(json!([reminder.0, why]));
+            }
+        }
+    }
+    let wait = "UPDATE reminder SET not_before = j.until \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS until FROM json_each($1)) AS j \
+         WHERE reminder.id = j.id AND reminder.state = 'planned'";
+    if !waits.is_empty() {
+        sqlx::query(wait).bind(Value::from(waits).to_string()).execute(&mut *tx).await?;
+    }
+    // The list and the other way first: they are read off the reminder, whatever its state. Two reminders of one slot
+    // are one line of the list.
+    let list = "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
+         SELECT r.agency, r.audience, r.channel, r.task, max(j.why), $2 \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS why FROM json_each($1)) AS j JOIN reminder r ON r.id = j.id \
+         WHERE true GROUP BY r.agency, r.audience, r.channel, r.task \
+         ON CONFLICT(agency, audience, channel, task) DO UPDATE SET why = excluded.why";
+    let end = "UPDATE reminder SET state = 'suppressed', reason = j.why, changed_at = $2 \
+         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS why FROM json_each($1)) AS j \
+         WHERE reminder.id = j.id AND reminder.state = 'planned'";
+    for (statement, rows) in [(list, lists), (FALL_BACK, ways), (end, ends)] {
+        if !rows.is_empty() {
+            let rows = Value::from(rows).to_string();
+            sqlx::query(statement).bind(rows).bind(now.as_millisecond()).execute(&mut *tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reminders on another channel or to another audience, each under its own key: (id, audience, channel) in `$1`.
+const FALL_BACK: &str = "\
+    INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
+    not_before, state, reason, fallback_of, created_at, changed_at) \
+    SELECT r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, j.audience, j.channel, r.urging, r.due_at, $2, \
+    'planned', '', r.id, $2, $2 \
+    FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS audience, value->>2 AS channel FROM json_each($1)) AS j \
+    JOIN reminder r ON r.id = j.id WHERE true \
+    ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
+    state = 'planned', reason = '', not_before = excluded.not_before, changed_at = excluded.changed_at, \
+    message = (SELECT m.id FROM message m WHERE m.id = reminder.message AND m.state = 'unknown') \
+    WHERE reminder.state = 'suppressed' AND reminder.reason = 'original_retried'";
+
+/// The same reminder on another channel or to another audience, under its own key.
+pub(super) async fn fall_back(
+    tx: &mut Conn,
+    now: Timestamp,
+    reminder: ReminderId,
+    audience: &str,
+    channel: ChannelKind,
+) -> Result<()> {
+    let one = json!([[reminder.0, audience, channel.as_str()]]);
+    sqlx::query(FALL_BACK).bind(one.to_string()).bind(now.as_millisecond()).execute(tx).await?;
+    Ok(())
+}

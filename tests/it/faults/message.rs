@@ -1,0 +1,110 @@
+//! A message that is itself the trouble: it ends, the rest flow.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dondoc::channel::{Channel, Delivery, Gate, Parcel, breaker::State};
+
+use super::morning::{Around, Day, Morning, address, code};
+use crate::sink::{count::codes_of, smtp::Setup};
+
+/// A channel that panics at one address, before or after its gate: a fault of this program.
+struct Panicking {
+    channel: Arc<dyn Channel>,
+    after_gate: bool,
+}
+
+#[async_trait]
+impl Channel for Panicking {
+    async fn deliver(&self, parcel: &Parcel, gate: &dyn Gate) -> Delivery {
+        if parcel.address == address(7) {
+            assert!(self.after_gate && gate.pass(parcel).await, "planted");
+            panic!("planted");
+        }
+        self.channel.deliver(parcel, gate).await
+    }
+
+    fn parallel(&self) -> usize {
+        self.channel.parallel()
+    }
+
+    async fn rest(&self) {
+        self.channel.rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_one_message_belongs_to_that_message() {
+    let before: Around = |channel| Arc::new(Panicking { channel, after_gate: false });
+    let morning = Morning::new(Day { around: Some(before), ..Day::of(30) }).await;
+    morning.pass().await;
+    assert_eq!(morning.states().await, (29, 0, 1, 0), "not handed over: dead, and on record");
+    assert_eq!(morning.breaker(), State::Closed);
+
+    let after: Around = |channel| Arc::new(Panicking { channel, after_gate: true });
+    let morning = Morning::new(Day { around: Some(after), ..Day::of(30) }).await;
+    for _ in 0..12 {
+        morning.pass().await;
+        morning.wait(2 * 3600);
+    }
+    assert_eq!(morning.states().await, (29, 0, 0, 1), "perhaps handed over: tried again a few times, then unknown");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_composed_dies_alone() {
+    let morning = Morning::new(Day::of(30)).await;
+    // Planned and bundled, not yet sent: then the row is spoilt.
+    morning.engine.scan_pass().await.unwrap();
+    let spoilt = sqlx::query("UPDATE message SET recipient = '{ \"name\": ' WHERE address = $1").bind(address(7));
+    assert_eq!(spoilt.execute(&morning.pool).await.unwrap().rows_affected(), 1);
+    morning.pass().await;
+    assert_eq!(morning.states().await, (29, 0, 1, 0));
+    let dead = morning.attempts().await.into_iter().find(|attempt| attempt.code == code(7)).unwrap();
+    assert_eq!(dead.outcome, "permanent");
+    assert!(!morning.arrived().contains(&code(7)) && morning.arrived().len() == 29);
+}
+
+#[tokio::test]
+async fn a_title_of_thirty_megabytes_harms_nobody() {
+    let morning = Morning::new(Day::of(30)).await;
+    let title = "Rà soát, tổng hợp, báo cáo ".repeat(30 * 1024 * 1024 / 34);
+    assert!(title.len() >= 29 * 1024 * 1024, "{}", title.len());
+    let spoilt = sqlx::query("UPDATE task SET work = $2 WHERE code = $1").bind(code(7)).bind(&title);
+    assert_eq!(spoilt.execute(&morning.pool).await.unwrap().rows_affected(), 1);
+    morning.pass().await;
+    // Cut to what a phone opens, it is no poison at all.
+    assert_eq!(morning.states().await, (30, 0, 0, 0));
+    let letter = morning.mail.journal().into_iter().find(|mail| mail.to == [address(7)]).unwrap();
+    assert!(letter.bytes.len() < 100_000, "{} bytes", letter.bytes.len());
+    morning.count().holds();
+}
+
+#[tokio::test]
+async fn a_letter_beyond_the_relays_size_dies_alone() {
+    // The relay takes 8 KB; a letter has more. One that fits is made by nobody here: so the size is the letter's own.
+    let morning = Morning::new(Day { relay: Setup { size: 2_000, ..Setup::default() }, ..Day::of(1) }).await;
+    morning.pass().await;
+    assert_eq!(morning.states().await, (0, 0, 1, 0));
+    assert_eq!(morning.attempts().await[0].status, 552);
+}
+
+#[tokio::test]
+async fn no_letter_holds_a_link_so_a_scanner_that_follows_all_changes_nothing() {
+    let morning = Morning::new(Day::of(10)).await;
+    morning.pass().await;
+    let journal = morning.mail.journal();
+    assert_eq!(journal.len(), 10);
+    for mail in &journal {
+        assert!(!codes_of(mail).is_empty());
+        let parsed = mail_parser::MessageParser::default().parse(&mail.bytes).unwrap();
+        let html = parsed.body_html(0).unwrap().to_lowercase();
+        let text = parsed.body_text(0).unwrap().to_lowercase();
+        for way in ["href=", "src=", "action=", "<form", "<script", "http-equiv", "url("] {
+            assert!(!html.contains(way), "{way} in a letter:\n{html}");
+        }
+        for way in ["http://", "https://"] {
+            assert!(!text.contains(way), "{way} in a letter:\n{text}");
+        }
+        assert_eq!(mail.header("List-Unsubscribe"), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Ten thousand interleavings: the real engine and the real store, and a driver that decides who goes next (a scan, a
+//! sender, a clerk, the clock, an operator, a kill). Judged by what the relay saw and by what is on record at the end.
+//!
+//! `DONDOC_INTERLEAVINGS=10000` plays so many; `DONDOC_SEED=7` plays one and shows each of its steps.
+
+pub mod journal;
+mod judge;
+mod people;
+pub mod play;
+mod relay;
+pub mod sim;
+pub mod turnstile;
+pub mod watched;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use self::{
+    journal::Journal,
+    play::{Played, play},
+    sim::Chances,
+};
+
+/// So many in an ordinary run.
+const INTERLEAVINGS: u64 = 100;
+
+pub fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Plays seeds on as many threads as there are processors, in the order in which they come to be done.
+pub fn play_all(seeds: &[u64], one: impl Fn(u64) -> Played + Sync, each: impl Fn(u64, Played) -> bool + Sync) {
+    let next = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from).min(4) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst) as usize) {
+                    if !each(*seed, one(*seed)) {
+                        next.store(u64::MAX / 2, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_interleaving_loses_repeats_or_sends_what_is_over() {
+    let one = asked("DONDOC_SEED");
+    let seeds: Vec<u64> = match one {
+        Some(one) => vec![one],
+        None => (1..=asked("DONDOC_INTERLEAVINGS").unwrap_or(INTERLEAVINGS)).collect(),
+    };
+    let (all, wrong, steps) = (Mutex::new(Journal::default()), Mutex::new(Vec::new()), AtomicU64::new(0));
+    play_all(
+        &seeds,
+        |seed| play(seed, None, Chances::default(), one.is_some()),
+        |seed, played| {
+            if one.is_some() {
+                eprintln!("{}", played.trace.join("\n"));
+            }
+            steps.fetch_add(played.steps, Ordering::SeqCst);
+            if !played.journal.faults.is_empty() {
+                let faults: Vec<String> = played
+                    .journal
+                    .faults
+                    .iter()
+                    .take(6)
+                    .map(|fault| format!("{:?}: {}", fault.kind, fault.what))
+                    .collect();
+                wrong.lock().unwrap().push(format!("DONDOC_SEED={seed}\n  {}", faults.join("\n  ")));
+            }
+            all.lock().unwrap().add(&played.journal);
+            wrong.lock().unwrap().len() < 20
+        },
+    );
+    let (all, wrong) = (all.into_inner().unwrap(), wrong.into_inner().unwrap());
+    eprintln!("{} interleavings, {} steps\n{all}", seeds.len(), steps.into_inner());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if one.is_none() {
+        all.assert_worth_it(seeds.len() as u64);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_interleaving_again() {
+    for seed in [3, 4] {
+        let (first, again) = (play(seed, None, Chances::default(), true), play(seed, None, Chances::default(), true));
+        assert!(first.trace.len() > 200, "{}", first.trace.len());
+        let differs = first.trace.iter().zip(&again.trace).position(|(first, again)| first != again);
+        let shown = |played: &Played, at: usize| {
+            played.trace[at.saturating_sub(3)..].iter().take(8).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(differs.map(|at| (shown(&first, at), shown(&again, at))), None, "seed {seed}");
+        assert_eq!(first.trace.len(), again.trace.len(), "seed {seed}");
+    }
+}

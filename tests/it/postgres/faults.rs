@@ -1,0 +1,150 @@
+//! Any daemon killed or stopped, any backend ended, the server torn off: nothing lost, and a second copy only where the
+//! answer was lost.
+
+use std::time::Duration;
+
+use super::{
+    fleet::{CONNECTIONS, Dice, Fleet, OPEN, say, strikes, tasks},
+    server,
+};
+use crate::{
+    e2e::world::Daemon,
+    sink::smtp::{Act, Fault, Point},
+};
+
+/// Letters for each fault, so that each strikes in the middle of the work.
+const EACH: usize = 60;
+
+fn slow(fleet: &Fleet, milliseconds: u64) {
+    for machine in &fleet.machines {
+        machine.mail.fault(Fault::at(Point::Dot, Act::Late(Duration::from_millis(milliseconds))));
+    }
+}
+
+/// Ends the daemons, lets what they could not release run out, and lets one of them finish.
+fn finish(fleet: &Fleet, daemons: Vec<Daemon>) {
+    daemons.into_iter().for_each(|daemon| drop(daemon.stop()));
+    fleet.leases_run_out();
+    let last = fleet.machines[0].run();
+    fleet.wait_ended();
+    last.stop();
+}
+
+#[test]
+fn kill_9_of_any_of_three_loses_nothing_and_every_second_copy_says_so() {
+    let Some(server) = server::shared() else { return };
+    let mut dice = Dice::new();
+    let fleet = Fleet::new(server, 3);
+    let kills = strikes(4);
+    let count = kills * EACH;
+    fleet.import(&tasks(0, count, 3, "Đang thực hiện"));
+    slow(&fleet, 40);
+    let mut daemons = fleet.run_all();
+    for n in 0..kills {
+        // In the middle: about an equal share of the letters is left for each kill.
+        fleet.wait_taken(n * EACH * 9 / 10 + 5);
+        dice.moment(150);
+        let victim = dice.below(daemons.len() as u64) as usize;
+        let daemon = daemons.remove(victim);
+        daemon.kill();
+        daemons.insert(victim, fleet.machines[victim].run());
+        assert!(fleet.database.number(OPEN) > 0, "kill {n} came when all was done");
+        if (n + 1) % 3 == 0 {
+            // A message that was in hand at several crashes is taken for their cause: time passes between them.
+            fleet.leases_run_out_of_the_dead(&mut daemons);
+        }
+    }
+    finish(&fleet, daemons);
+    let second = fleet.judge(0..count);
+    let marked = fleet.marked();
+    say(&format!("{kills} kills, {count} letters: {second} second copies, {marked} marked"));
+    assert!(second <= kills * CONNECTIONS, "{second} second copies of at most {} in flight", kills * CONNECTIONS);
+    assert!(second <= marked && marked <= kills * CONNECTIONS, "{marked} marked");
+}
+
+#[test]
+fn one_stopped_past_its_lease_writes_nothing_stale_when_it_goes_on() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::new(server, 2);
+    const TASKS: usize = 120;
+    fleet.import(&tasks(0, TASKS, 3, "Đang thực hiện"));
+    let first = fleet.machines[0].run();
+    fleet.wait_taken(20);
+    // From here its relay thinks long, and then refuses two for now and takes the rest.
+    let refused = Act::Drip("451 4.3.0 try again later".to_owned(), Duration::from_millis(200));
+    fleet.machines[0].mail.fault(Fault::at(Point::Dot, refused).times(2));
+    fleet.machines[0].mail.fault(Fault::at(Point::Dot, Act::Late(Duration::from_secs(6))));
+    fleet.wait_number("in flight", "SELECT count(*) FROM message WHERE state = 'frozen'", |n| n >= 3);
+    first.signal(libc::SIGSTOP);
+    let held = fleet.database.number("SELECT count(*) FROM message WHERE state IN ('leased', 'frozen')");
+    fleet.leases_run_out();
+    let second = fleet.machines[1].run();
+    fleet.wait_ended();
+    let ended = fleet.database.sql("SELECT id, state FROM message ORDER BY id");
+    assert!(ended.iter().all(|row| row[1].as_deref() == Some("sent")), "{ended:?}");
+    first.signal(libc::SIGCONT);
+    // It hears its five answers, among them refusals, and finds that its leases are gone; it ends when all are kept.
+    let stopped = first.stop();
+    assert_eq!(fleet.database.sql("SELECT id, state FROM message ORDER BY id"), ended, "a stale outcome was written");
+    assert_eq!(fleet.database.number("SELECT count(*) FROM reminder WHERE state <> 'sent'"), 0);
+    second.stop();
+    let copies = fleet.judge(0..TASKS);
+    say(&format!("{held} held when it was stopped, {copies} second copies; its last words: {:?}", stopped.last()));
+    assert!(held > 0 && copies <= CONNECTIONS, "{copies} second copies");
+}
+
+#[test]
+fn backends_ended_at_random_lose_nothing_and_double_nothing() {
+    let Some(server) = server::shared() else { return };
+    let mut dice = Dice::new();
+    let fleet = Fleet::new(server, 2);
+    let ends = strikes(6);
+    let count = 100 + ends * 20;
+    fleet.import(&tasks(0, count, 3, "Đang thực hiện"));
+    slow(&fleet, 25);
+    let daemons = fleet.run_all();
+    let mut struck = 0;
+    for n in 0..ends {
+        fleet.wait_taken((n * 20).min(count / 2));
+        dice.moment(120);
+        let all = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        // One of them, or all at once.
+        let one = if n % 3 == 2 { String::new() } else { format!(" ORDER BY pid OFFSET {} LIMIT 1", dice.below(4)) };
+        struck += fleet
+            .database
+            .number(&format!("SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM ({all}{one}) AS found"));
+    }
+    // Each insists on its outcomes until they are kept; what only the lease holds is left.
+    let held = "SELECT count(*) FROM message WHERE state = 'pending'";
+    fleet.wait_number("nothing waits to be claimed", held, |n| n == 0);
+    finish(&fleet, daemons);
+    let second = fleet.judge(0..count);
+    say(&format!("{struck} backends ended, {second} second copies, {} marked", fleet.marked()));
+    assert!(struck > 0);
+    assert_eq!(second, 0, "no daemon was killed: each knew what had been accepted");
+}
+
+#[test]
+fn the_server_stopped_in_immediate_mode_and_started_again_loses_nothing() {
+    let Some(server) = server::own(&[]) else { return };
+    let mut dice = Dice::new();
+    let fleet = Fleet::new(&server, 2);
+    let stops = strikes(2).min(40);
+    let count = 100 + stops * 60;
+    fleet.import(&tasks(0, count, 3, "Đang thực hiện"));
+    slow(&fleet, 25);
+    let daemons = fleet.run_all();
+    for n in 0..stops {
+        fleet.wait_taken(10 + n * 40);
+        dice.moment(150);
+        server.stop_immediately();
+        dice.moment(300);
+        server.start_again();
+    }
+    let held = "SELECT count(*) FROM message WHERE state = 'pending'";
+    fleet.wait_number("nothing waits to be claimed", held, |n| n == 0);
+    finish(&fleet, daemons);
+    let second = fleet.judge(0..count);
+    say(&format!("{stops} immediate stops, {second} second copies, {} marked", fleet.marked()));
+    assert_eq!(second, 0, "no daemon was killed: each knew what had been accepted");
+}

@@ -1,0 +1,215 @@
+//! `dondoc db move`: everything goes along, nothing is sent again, and at no moment do two databases send.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use dondoc::store::{postgres::PostgresStore, sqlite::SqliteStore};
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{
+    fleet::{CONNECTIONS, Dice, Fleet, say, strikes, tasks},
+    server,
+};
+use crate::sink::smtp::{Act, Fault, Point};
+
+/// What a SQLite database holds: the rows of a statement, as text.
+fn rows_of(path: &std::path::Path, statement: &'static str) -> Vec<Vec<String>> {
+    use sqlx::Row;
+    let url = format!("sqlite:{}", path.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let rows = sqlx::query(statement).fetch_all(&mut connection).await.unwrap();
+        rows.iter().map(|row| (0..row.len()).map(|n| row.try_get_unchecked(n).unwrap()).collect()).collect()
+    })
+}
+
+const COLUMNS: &str = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
+     WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND t.name <> '_sqlx_migrations' ORDER BY 1, 2";
+
+#[test]
+fn both_databases_have_the_same_tables_and_columns() {
+    let Some(server) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dondoc.db");
+    let database = server.database();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        SqliteStore::open(&format!("sqlite:{}", path.display())).await.unwrap().close().await;
+        PostgresStore::open(&database.url, None).await.unwrap().close().await;
+    });
+    let here = rows_of(&path, COLUMNS);
+    assert!(here.len() > 150, "an empty list proves nothing");
+    let there: Vec<Vec<String>> = database
+        .sql(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() \
+             AND table_name <> '_sqlx_migrations' ORDER BY table_name COLLATE \"C\", column_name COLLATE \"C\"",
+        )
+        .into_iter()
+        .map(|row| row.into_iter().flatten().collect())
+        .collect();
+    let (here, there): (BTreeSet<_>, BTreeSet<_>) = (here.into_iter().collect(), there.into_iter().collect());
+    let only_here: Vec<_> = here.difference(&there).collect();
+    let only_there: Vec<_> = there.difference(&here).collect();
+    assert!(
+        only_here.is_empty() && only_there.is_empty(),
+        "only SQLite: {only_here:?}; only PostgreSQL: {only_there:?}"
+    );
+}
+
+#[test]
+fn half_a_morning_here_and_half_there_and_every_letter_once() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    const TASKS: usize = 160;
+    // Overdue, so that there are notices; one title holds what PostgreSQL would not take.
+    fleet.import(&tasks(0, TASKS, -40, "Đang thực hiện"));
+    machine.mail.fault(Fault::at(Point::Dot, Act::Late(Duration::from_millis(40))));
+    let daemon = machine.run();
+    machine.mail.wait_for(TASKS / 2, crate::e2e::world::PATIENCE);
+    let url = fleet.database.url.clone();
+    let refused = machine.dondoc(&["db", "move", &url]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.last_line().contains(&format!("process {}", daemon.pid())), "{refused:?}");
+    daemon.kill();
+    let frozen = machine.json(&["outbox", "list", "--state", "frozen"]).as_array().unwrap().len();
+    let sent_here = machine.mail.taken();
+    assert!(sent_here < TASKS - CONNECTIONS, "there is something left to send");
+    let verified = machine.json(&["register", "verify"]);
+    let (numbers, counts) = (numbers(&machine.path("dondoc.db")), counts(&machine.path("dondoc.db")));
+
+    let moved = machine.json(&["db", "move", &url]);
+    assert_eq!(moved["moved"], true, "{moved}");
+    assert_eq!((&moved["register"]["entries"], &moved["register"]["head"]), (&verified["entries"], &verified["head"]));
+    assert_eq!(moved["rescued"]["unanswered"], frozen, "{moved}");
+    for (table, rows) in counts {
+        assert_eq!(moved["tables"][&table], rows, "{table}");
+        let there = fleet.database.number(&format!("SELECT count(*) FROM {table}"));
+        // The target has the number of the move besides.
+        assert_eq!(there, rows + i64::from(table == "meta"), "{table}");
+    }
+
+    // The old one says where it went, and neither sends nor takes anything in.
+    let status = machine.json(&["register", "verify"]);
+    assert_eq!(status["ok"], true, "it can still be read");
+    for call in [&["run", "--once"][..], &["run"], &["import", "tasks", "tasks.csv", "--yes"], &["db", "move", &url]] {
+        let refused = machine.dondoc(call);
+        assert_eq!(refused.code, 1, "{call:?}: {refused:?}");
+        assert!(refused.last_line().contains("was moved to postgres://"), "{call:?}: {refused:?}");
+    }
+    assert_eq!(machine.mail.taken(), sent_here);
+
+    machine.settle(&url);
+    assert_eq!(machine.json(&["register", "verify"]), verified, "byte for byte");
+    let listed = machine.json(&["notice", "list"]);
+    let listed: Vec<Vec<String>> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|notice| vec![notice["number"].as_str().unwrap().to_owned(), notice["hash"].as_str().unwrap().to_owned()])
+        .collect();
+    assert_eq!(listed, numbers);
+    let daemon = machine.run();
+    fleet.wait_ended();
+    // New ones get numbers that nobody has.
+    fleet.import(&tasks(TASKS, 20, -40, "Đang thực hiện"));
+    machine.mail.wait_for(TASKS + 20, crate::e2e::world::PATIENCE);
+    fleet.wait_ended();
+    daemon.stop();
+    let second = fleet.judge(0..TASKS + 20);
+    say(&format!("{sent_here} letters before, {frozen} in flight at the kill, {second} second copies"));
+    assert!(second <= frozen && fleet.marked() <= frozen, "{second} second copies, {frozen} in flight");
+    let verified = machine.json(&["register", "verify"]);
+    assert_eq!((&verified["ok"], &verified["entries"]), (&json!(true), &json!(TASKS + 20)));
+}
+
+/// (number, hash) of each notice.
+fn numbers(path: &std::path::Path) -> Vec<Vec<String>> {
+    rows_of(
+        path,
+        "SELECT printf('%04d/%d', number, year), r.hash FROM notice n JOIN register r ON r.seq = n.seq ORDER BY n.seq",
+    )
+}
+
+/// Rows by table, of every table there is.
+fn counts(path: &std::path::Path) -> Vec<(String, i64)> {
+    let names: BTreeSet<String> = rows_of(path, COLUMNS).into_iter().map(|mut row| row.swap_remove(0)).collect();
+    let url = format!("sqlite:{}", path.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let mut counts = Vec::new();
+        for name in names {
+            let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {name}"));
+            counts.push((name, sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap()));
+        }
+        counts
+    })
+}
+
+#[test]
+fn a_target_that_holds_something_is_refused_and_the_source_serves_on() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    fleet.import(&tasks(0, 10, 3, "Đang thực hiện"));
+    let other = Fleet::new(server, 1);
+    let refused = machine.dondoc(&["db", "move", &other.database.url]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.last_line().contains("is not empty"), "{refused:?}");
+    let refused = machine.dondoc(&["db", "move", "postgres://dondoc@127.0.0.1:1/nowhere"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let refused = machine.dondoc(&["db", "move", "postgres://dondoc:bi-mat@127.0.0.1/dondoc"]);
+    assert_eq!((refused.code, refused.err.contains("bi-mat")), (2, false), "{refused:?}");
+    let refused = machine.dondoc(&["db", "move", &fleet.database.url, "--cancel"]);
+    assert!(refused.code == 1 && refused.last_line().contains("nothing to cancel"), "{refused:?}");
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0, "it serves on");
+    fleet.judge(0..10);
+    assert_eq!(other.database.number("SELECT count(*) FROM task"), 0);
+}
+
+#[test]
+fn a_move_torn_off_anywhere_is_finished_by_calling_it_again() {
+    let Some(server) = server::shared() else { return };
+    let mut dice = Dice::new();
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    const TASKS: usize = 600;
+    fleet.import(&tasks(0, TASKS, -40, "Đang thực hiện"));
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0);
+    let counts = counts(&machine.path("dondoc.db"));
+    let url = fleet.database.url.clone();
+    let (mut torn, mut in_doubt) = (0, 0);
+    // Longer and longer, so that the last of them gets through; each in its own way.
+    for n in 0..strikes(8) as u64 {
+        let mut child = machine.command(&["db", "move", &url]).stderr(std::process::Stdio::null()).spawn().unwrap();
+        dice.moment(60 + n * 60);
+        let _ = child.kill();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        torn += 1;
+        // Whatever came of it, never do both serve: either nothing was begun, or the old one is silent.
+        let there = server.try_sql(&fleet.database.name, "SELECT count(*) FROM task");
+        let filled = there.is_ok_and(|rows| rows[0][0].as_deref() == Some("600"));
+        let told = machine.dondoc(&["run", "--once"]);
+        assert!(!filled || told.code == 1, "both would send: {told:?}");
+        in_doubt += usize::from(told.code == 1);
+    }
+    // A short run of luck may have completed it already; then it says so.
+    let last = machine.dondoc(&["db", "move", &url, "--format", "json"]);
+    assert!(last.code == 0 || last.last_line().contains("was moved to"), "{last:?}");
+    say(&format!("{torn} times torn off, {in_doubt} of them with the source marked"));
+    for (table, rows) in counts {
+        // Only what says that it was moved stands in `meta` and `mark`.
+        if table != "meta" && table != "mark" {
+            assert_eq!(fleet.database.number(&format!("SELECT count(*) FROM {table}")), rows, "{table}");
+        }
+    }
+    machine.settle(&url);
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0);
+    assert_eq!(fleet.judge(0..TASKS), 0, "nothing is sent again");
+    let verified = machine.json(&["register", "verify"]);
+    assert_eq!((&verified["ok"], &verified["entries"]), (&json!(true), &json!(TASKS)));
+}
