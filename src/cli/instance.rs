@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::settings::Settings,
-    engine::instance::{Found, Guard, Held, WHAT_TO_DO},
+    engine::instance::{Found, Held, WHAT_TO_DO},
     store::{
         Store,
         instance::{Adoption, Identity},
@@ -51,11 +51,6 @@ enum What {
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let settings = context.settings()?;
-    anyhow::ensure!(
-        settings.store_url.starts_with("sqlite:"),
-        "this is for a database in a file; on PostgreSQL every `dondoc run` on one server is the same sender, and a restored \
-         server must not be served while the other one still is"
-    );
     let store = context.store(&settings).await?;
     let done = match &args.what {
         What::Show => show(&*store, &settings, context).await,
@@ -86,7 +81,7 @@ fn moment(text: &str, zone: &TimeZone, context: &Context) -> anyhow::Result<Time
 }
 
 async fn show(store: &dyn Store, settings: &Settings, context: &Context) -> anyhow::Result<u8> {
-    let guard = Guard::new(&Context::database(settings));
+    let guard = super::status::guard(settings);
     let Found { row, neighbour, machine, place, held } = guard.find(store).await?;
     let (adoptions, zone) = (store.adoptions().await?, &settings.office.time_zone);
     let at = |at: Timestamp| stamp_in(at, zone);
@@ -167,7 +162,7 @@ async fn adopt(
     why: &str,
     nothing_before: Option<Timestamp>,
 ) -> anyhow::Result<u8> {
-    let guard = Guard::new(&Context::database(settings));
+    let guard = super::status::guard(settings);
     let found = guard.find(store).await?;
     let Some(held) = &found.held else {
         super::app::say("Không có gì phải nhận: cơ sở dữ liệu này vốn được gửi.");

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::settings::Settings,
     doorbell::{Doorbell, InstanceLock, listen, socket_path},
-    engine::{Engine, Event, Observer, Pass, instance::Guard, serve},
+    engine::{Engine, Event, Observer, Pass, serve},
     systemd::{self, Signal, Signals, Watchdog},
     web::{
         self,
@@ -194,8 +194,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let settings = start.policy.settings.clone();
     let watchdog = Watchdog::from_env();
     let metrics = Arc::new(Metrics::default());
-    // On a server several senders share the database: what guards a file there would hold up all but one.
-    let guard = (!settings.is_on_server()).then(|| Arc::new(Guard::new(&database)));
+    let guard = Arc::new(status::guard(&settings));
     let engine = Engine::new(
         store.clone(),
         context.clock.clone(),
@@ -204,14 +203,10 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         counting(metrics.clone()),
     )
     .on_progress(Arc::new(move || watchdog.feed()));
-    let engine = match &guard {
-        Some(guard) => engine.guarded(guard.clone()),
-        None => engine,
-    };
+    let engine = engine.guarded(guard.clone());
     engine.trouble.on_fatal(Arc::new(end_at_once));
     let engine = Arc::new(engine);
     if args.once
-        && let Some(guard) = &guard
         && let Some(held) = guard.find(&*store).await?.held
     {
         store.close().await;

@@ -288,6 +288,11 @@ pub fn instance(settings: &Settings) -> String {
     if settings.is_on_server() { settings.store_url.clone() } else { Context::database(settings).display().to_string() }
 }
 
+/// Who watches whether the settings' database is the one that sends.
+pub fn guard(settings: &Settings) -> Guard {
+    if settings.is_on_server() { Guard::on_server() } else { Guard::new(&Context::database(settings)) }
+}
+
 async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context: &Context) -> anyhow::Result<Value> {
     let counts = ReadingStore::counts(store).await?;
     let last = PlanningStore::mark(store, LAST_PASS).await?.map(millis);
@@ -298,10 +303,7 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     // A database of an older version has none until the daemon was started once.
     let accepted = store.policy_in_force().await?;
     let (files, fault) = files(context, live.as_ref(), accepted.as_ref().map(|accepted| accepted.digest.as_str()));
-    let held = match settings.store_url.starts_with("sqlite:") {
-        true => Guard::new(&database).find(store).await?.held,
-        false => None,
-    };
+    let held = guard(settings).find(store).await?.held;
     let held =
         held.map_or(Value::Null, |held| json!({ "code": held.code(), "message": held.told(), "help": WHAT_TO_DO }));
     let from_live = |key: &str| live.as_ref().map_or(Value::Null, |live| live[key].clone());

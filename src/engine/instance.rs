@@ -6,7 +6,10 @@
 //! So a crash leaves a file that lags, never one that leads, and only a database put in the place of a newer one is older
 //! than its neighbour. A scan that filed notices raises it as well, for their numbers must not be given twice.
 //!
-//! Not seen: a cloned virtual machine (same machine id, same path), a copy of database and file taken together and put
+//! On a server several senders share the database, and nothing stands beside it: there only the server's own identity and the
+//! database's number are compared, so that a dump restored elsewhere is held.
+//!
+//! Not seen: a server restored from its files (same identity), a cloned virtual machine (same machine id, same path), a copy of database and file taken together and put
 //! back in the same place before the next sending pass, and, of files copied by hand while letters were leaving, the
 //! letters of at most ten seconds.
 
@@ -33,7 +36,7 @@ use crate::{
     clock::millis,
     store::{
         Result, Store, StoreError,
-        instance::{Identity, InstanceRow},
+        instance::{Identity, InstanceRow, ON_SERVER},
     },
 };
 
@@ -136,10 +139,11 @@ pub struct Found {
     pub held: Option<Held>,
 }
 
-/// Watches over one database file.
+/// Watches over one database.
 #[derive(Debug)]
 pub struct Guard {
-    database: PathBuf,
+    /// Its file; `None`: it is on a server, where several senders share it and only the server's identity is compared.
+    database: Option<PathBuf>,
     machine: String,
     free: AtomicBool,
     seen: Mutex<Seen>,
@@ -159,9 +163,18 @@ struct Seen {
 impl Guard {
     /// For a database file. Reads the machine's id.
     pub fn new(database: &Path) -> Self {
+        Guard::over(Some(database.to_owned()), machine())
+    }
+
+    /// For a database on a server.
+    pub fn on_server() -> Self {
+        Guard::over(None, String::new())
+    }
+
+    fn over(database: Option<PathBuf>, machine: String) -> Self {
         Guard {
-            database: database.to_owned(),
-            machine: machine(),
+            database,
+            machine,
             free: AtomicBool::new(false),
             seen: Mutex::default(),
             raising: tokio::sync::Mutex::new(()),
@@ -184,8 +197,14 @@ impl Guard {
 
     /// What there is, without changing anything.
     pub async fn find(&self, store: &dyn Store) -> Result<Found> {
+        let Some(database) = self.database.clone() else {
+            let place = store.cluster().await?.unwrap_or_default();
+            let row = store.instance().await?;
+            let held = row.as_ref().and_then(|row| judge_server(row, &place));
+            return Ok(Found { row, neighbour: None, machine: String::new(), place, held });
+        };
         // The file first: it never leads, so that a raise between the two does not look like an older database.
-        let (path, database) = (self.neighbour(), self.database.clone());
+        let path = neighbour(&database);
         let (neighbour, place) = blocking(move || (read(&path), place(&database))).await?;
         let row = store.instance().await?;
         let held = row.as_ref().and_then(|row| judge(row, neighbour.as_ref(), &self.machine, &place));
@@ -204,10 +223,12 @@ impl Guard {
             if found.neighbour.is_none_or(|file| (file.id, file.generation) != (row.id.clone(), row.generation)) {
                 self.write(&row).await?;
             }
-            let file = self.file()?;
-            let first = *self.seen().file.get_or_insert(file);
-            if first != file {
-                return Err(StoreError::Replaced(self.database.clone()));
+            if let Some(database) = &self.database {
+                let file = file(database)?;
+                let first = *self.seen().file.get_or_insert(file);
+                if first != file {
+                    return Err(StoreError::Replaced(database.clone()));
+                }
             }
         }
         let mut seen = self.seen();
@@ -221,6 +242,10 @@ impl Guard {
     pub async fn sending(&self, store: &dyn Store, now: Timestamp, boot: Duration) -> Result<()> {
         let _one = self.raising.lock().await;
         let raised = self.seen().raised;
+        // On a server nothing stands beside it to compare with: once it was sent from, it has an identity.
+        if raised.is_some() && self.database.is_none() {
+            return Ok(());
+        }
         if raised.is_some_and(|raised| boot.saturating_sub(raised) < EVERY && boot >= raised) {
             return Ok(());
         }
@@ -232,7 +257,7 @@ impl Guard {
     /// To be called when a pass is over and its outcomes are recorded.
     pub async fn sent(&self, store: &dyn Store, now: Timestamp) -> Result<()> {
         let _one = self.raising.lock().await;
-        if self.seen().raised.take().is_none() {
+        if self.database.is_none() || self.seen().raised.take().is_none() {
             return Ok(());
         }
         self.raise(store, now).await
@@ -260,28 +285,15 @@ impl Guard {
             "machine": row.machine,
             "at": row.raised_at.map(Timestamp::as_millisecond),
         });
-        let path = self.neighbour();
+        let Some(path) = self.database.as_deref().map(neighbour) else { return Ok(()) };
         blocking(move || write(&path, &format!("{text}\n")).map_err(|error| StoreError::File { path, error })).await?
     }
 
     /// Fails when another file was put in the place of the one that is open.
     pub fn same_file(&self) -> Result<()> {
-        let file = self.file()?;
-        if self.seen().file == Some(file) { Ok(()) } else { Err(StoreError::Replaced(self.database.clone())) }
-    }
-
-    /// Which file the database's name leads to.
-    fn file(&self) -> Result<(u64, u64)> {
-        // Asked in every pass, and one look at a name: not worth another thread.
-        match fs::metadata(&self.database) {
-            Ok(file) => Ok((file.dev(), file.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Replaced(self.database.clone())),
-            Err(error) => Err(StoreError::File { path: self.database.clone(), error }),
-        }
-    }
-
-    fn neighbour(&self) -> PathBuf {
-        neighbour(&self.database)
+        let Some(database) = &self.database else { return Ok(()) };
+        let found = file(database)?;
+        if self.seen().file == Some(found) { Ok(()) } else { Err(StoreError::Replaced(database.clone())) }
     }
 }
 
@@ -315,6 +327,23 @@ fn judge(row: &InstanceRow, neighbour: Option<&Neighbour>, machine: &str, place:
     // The same generation: nothing left since, unless letters were leaving just then.
     let (at, in_hand) = row.copied?;
     (in_hand > 0).then_some(Held::Copied { at, in_hand })
+}
+
+/// A database that was restored on another server, or beside the old one under another name. One that came from a file
+/// says where that file was; it is a server's from its first sending on.
+fn judge_server(row: &InstanceRow, place: &str) -> Option<Held> {
+    let elsewhere = row.generation > 0 && row.place.starts_with(ON_SERVER) && place.starts_with(ON_SERVER);
+    (elsewhere && row.place != place).then(|| Held::Moved { from: row.place.clone() })
+}
+
+/// Which file the database's name leads to: device and inode.
+fn file(database: &Path) -> Result<(u64, u64)> {
+    // Asked in every pass, and one look at a name: not worth another thread.
+    match fs::metadata(database) {
+        Ok(file) => Ok((file.dev(), file.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Replaced(database.to_owned())),
+        Err(error) => Err(StoreError::File { path: database.to_owned(), error }),
+    }
 }
 
 /// The machine's id, hashed for this program as sd_id128_get_machine_app_specific(3) does; empty where there is none.

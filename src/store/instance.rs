@@ -72,12 +72,21 @@ pub struct AdoptionRow {
     pub messages: i64,
 }
 
+/// What the place of a database on a server begins with; a file's is its path.
+pub const ON_SERVER: &str = "postgresql:";
+
 /// Identity and adoption.
 #[async_trait]
 pub trait InstanceStore: Send + Sync {
+    /// Which server and which of its databases this is, beginning with [`ON_SERVER`]; `None` for a file, or where the server
+    /// does not say.
+    async fn cluster(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// What the database says of itself; `None` before it was first served.
     async fn instance(&self) -> Result<Option<InstanceRow>>;
-    /// Gives it an identity, at generation 0, unless it has one under which something was sent; answers the one it has.
+    /// Gives it an identity, at generation 0, unless it has one under which something was sent; answers the one it has. One
+    /// that came from a file to a server begins anew there.
     async fn found(&self, now: Timestamp, identity: &Identity) -> Result<InstanceRow>;
     /// Raises the generation, and answers the row.
     async fn raise_generation(&self, now: Timestamp) -> Result<Option<InstanceRow>>;

@@ -149,6 +149,22 @@ impl PostgresStore {
         finished(async move { Ok(readers.begin_with(SNAPSHOT).await?) }).await
     }
 
+    /// The server's identity, given at initdb, and the database's number on it. Where this role may not ask, nothing is
+    /// compared.
+    async fn whereabouts(&self) -> Result<Option<String>> {
+        let found: std::result::Result<String, sqlx::Error> = sqlx::query_scalar(
+            "SELECT 'postgresql:' || system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             FROM pg_control_system()",
+        )
+        .fetch_one(&self.readers)
+        .await;
+        match found {
+            Ok(place) => Ok(Some(place)),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The database's clock.
     async fn own_time(&self) -> Result<Option<Timestamp>> {
         let now: i64 = sqlx::query_scalar("SELECT office_now()").fetch_one(&self.readers).await?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::store::{
     Result,
-    instance::{Adopted, Adoption, AdoptionRow, COPY_UNTIL, Identity, InstanceRow, InstanceStore},
+    instance::{Adopted, Adoption, AdoptionRow, COPY_UNTIL, Identity, InstanceRow, InstanceStore, ON_SERVER},
 };
 
 const ROW: &str =
@@ -18,6 +18,10 @@ const ROW: &str =
 
 #[async_trait]
 impl InstanceStore for Database {
+    async fn cluster(&self) -> Result<Option<String>> {
+        self.whereabouts().await
+    }
+
     async fn instance(&self) -> Result<Option<InstanceRow>> {
         sqlx::query(ROW).fetch_optional(self.reading()).await?.as_ref().map(row).transpose()
     }
@@ -26,8 +30,8 @@ impl InstanceStore for Database {
         let mut tx = self.begin().await?;
         let there = sqlx::query(ROW).fetch_optional(&mut *tx).await?;
         let there = match there {
-            Some(there) if there.try_get::<i64, _>("generation")? > 0 => there,
-            // Nothing was sent from it yet: it may have been brought here.
+            Some(there) if there.try_get::<i64, _>("generation")? > 0 && !moved_in(&there, identity)? => there,
+            // Nothing was sent from it yet, or not from here: it was brought here.
             _ => {
                 sqlx::query("DELETE FROM instance").execute(&mut *tx).await?;
                 write(&mut tx, now, identity, 0).await?;
@@ -214,4 +218,10 @@ pub(super) async fn set_copied_aside(tx: &mut Conn, now: Timestamp) -> Result<u6
     .execute(tx)
     .await?;
     Ok(aside.rows_affected())
+}
+
+/// Whether a database that was a file is on a server now.
+fn moved_in(there: &DbRow, identity: &Identity) -> Result<bool> {
+    let place: &str = there.try_get("place")?;
+    Ok(identity.place.starts_with(ON_SERVER) && !place.starts_with(ON_SERVER))
 }

@@ -158,6 +158,11 @@ impl SqliteStore {
         Ok(busy == 0)
     }
 
+    /// A file's place is its path.
+    async fn whereabouts(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The machine's clock holds.
     async fn own_time(&self) -> Result<Option<jiff::Timestamp>> {
         Ok(None)

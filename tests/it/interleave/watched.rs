@@ -255,6 +255,7 @@ watched! {
 
 watched! {
     InstanceStore {}
+    fn cluster() -> Option<String>;
     fn instance() -> Option<InstanceRow>;
     fn found(now: Timestamp, identity: &Identity) -> InstanceRow;
     fn raise_generation(now: Timestamp) -> Option<InstanceRow>;
