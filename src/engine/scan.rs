@@ -23,9 +23,10 @@ impl Engine {
         let stopped = self.stopped(now);
         while !self.stopping.is_cancelled() {
             (self.alive)();
-            // Asked for each batch: a reload while a long scan runs counts from the next batch on.
+            let batch = self.store.due_tasks(now, self.policy().settings.scan.batch).await?;
+            // Asked for each batch, and after it was read: a reload swaps the rules first and has the tasks looked at anew
+            // then, so what was read after that look is never planned under the rules before.
             let policy = self.policy();
-            let batch = self.store.due_tasks(now, policy.settings.scan.batch).await?;
             if batch.is_empty() {
                 break;
             }
