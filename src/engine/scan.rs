@@ -37,11 +37,12 @@ impl Engine {
                     // One of them is refused by the database: each alone, so that only that one waits.
                     for task in tasks {
                         let alone = self.store.tasks(&[task]).await?;
+                        let read: Vec<_> = alone.iter().map(|record| (record.task.id, record.revision)).collect();
                         match self.work_off(&policy, now, stopped, alone, pass).await {
                             Err(error) if error.is_of_the_row() => {
                                 tracing::error!(task = task.0, %error, "a task's plan cannot be kept; it is tried again in an hour");
                                 pass.failed += 1;
-                                self.store.push(&[task], now + 1.hour()).await?;
+                                self.store.push(&read, now + 1.hour()).await?;
                             }
                             answer => answer?,
                         }
@@ -77,7 +78,7 @@ impl Engine {
                 Ok(plan) => decided.push((record, plan)),
                 Err(why) => {
                     tracing::error!(task = %record.task.code, %why, "a task cannot be planned; it is tried again in an hour");
-                    failed.push(record.task.id);
+                    failed.push((record.task.id, record.revision));
                 }
             }
         }
@@ -93,8 +94,7 @@ impl Engine {
             .into_iter()
             .map(|(record, plan)| Planned {
                 task: record.task.id,
-                state: record.task.state,
-                read_next_look: record.next_look_at,
+                revision: record.revision,
                 notices: notices.remove(&record.task.id).unwrap_or_default(),
                 plan,
             })

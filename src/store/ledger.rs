@@ -22,15 +22,16 @@ pub struct TaskRecord {
     pub ledger: Ledger,
     pub handler: Option<PersonId>,
     pub monitor: Option<PersonId>,
-    /// As stored: what a plan is saved against.
     pub next_look_at: Option<Timestamp>,
+    /// Rises with every change of the task and of what it owes: what a plan is saved against.
+    pub revision: i64,
 }
 
 /// A plan to be kept, if its task is still as it was read.
 pub struct Planned {
     pub task: TaskId,
-    pub state: crate::planning::task::TaskState,
-    pub read_next_look: Option<Timestamp>,
+    /// The one that it was read with.
+    pub revision: i64,
     pub plan: Plan,
     pub notices: Vec<super::register::NewNotice>,
 }
@@ -480,8 +481,9 @@ pub trait PlanningStore: Send + Sync {
     async fn planning_turn(&self) -> Result<Option<Turn>> {
         Ok(Some(Turn::alone()))
     }
-    /// Pushes tasks that could not be planned to a later look.
-    async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()>;
+    /// Pushes tasks that could not be planned, each with the revision it was read with, to a later look. One that changed
+    /// since keeps its own.
+    async fn push(&self, tasks: &[(TaskId, i64)], to: Timestamp) -> Result<()>;
     /// A page of open tasks, in order of id after `after`, is looked at now, for rules or calendar changed; a page is
     /// one short transaction. How many they were, and the last of them: `None` when there are no more.
     async fn look_again(&self, now: Timestamp, after: TaskId, limit: u32) -> Result<(u64, Option<TaskId>)>;

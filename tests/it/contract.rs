@@ -55,6 +55,7 @@ macro_rules! contract {
             planning: a_page_of_open_tasks_goes_on_after_the_last_one,
             planning: a_plan_kept_twice_gives_each_reminder_once,
             planning: a_task_that_changed_since_it_was_read_is_left_alone,
+            planning: changes_within_one_instant_make_a_plan_outdated_however_many_they_are,
             planning: everything_a_plan_says_is_kept_together,
             planning: a_notice_that_cannot_be_drawn_up_keeps_nothing_of_its_batch,
             planning: displaced_reminders_leave_no_empty_message,

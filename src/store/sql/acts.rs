@@ -7,7 +7,7 @@ use sqlx::Row;
 use super::{
     Conn, Database, Tx, acts_duties,
     ledger_silence::{Silenced, silence},
-    rows::{date, instant, instant_opt, word},
+    rows::{date, instant, word},
 };
 use crate::{
     planning::{
@@ -105,7 +105,6 @@ pub(super) struct Acting<'a> {
     pub(super) classified: bool,
     held: String,
     completed_on: Option<Date>,
-    next_look_at: Option<Timestamp>,
     pub(super) silenced: Silenced,
     pub(super) without_paper: bool,
     dropped: bool,
@@ -113,13 +112,11 @@ pub(super) struct Acting<'a> {
 
 impl<'a> Acting<'a> {
     async fn begin(mut tx: Tx, task: TaskId, now: Timestamp, today: Date, by: &'a By) -> Result<Self> {
-        let row = sqlx::query(
-            "SELECT code, state, lead, handler, secrecy, held, completed_on, next_look_at FROM task WHERE id = $1",
-        )
-        .bind(task.0)
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or_else(|| refused("there is no such task"))?;
+        let row = sqlx::query("SELECT code, state, lead, handler, secrecy, held, completed_on FROM task WHERE id = $1")
+            .bind(task.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| refused("there is no such task"))?;
         let secrecy = word(&row, "secrecy", Secrecy::from_word)?;
         Ok(Self {
             task: task.0,
@@ -133,7 +130,6 @@ impl<'a> Acting<'a> {
             classified: secrecy.is_classified(),
             held: row.try_get("held")?,
             completed_on: date(&row, "completed_on")?,
-            next_look_at: instant_opt(&row, "next_look_at")?,
             silenced: Silenced::default(),
             without_paper: false,
             dropped: false,
@@ -184,12 +180,9 @@ impl<'a> Acting<'a> {
 
     /// Commits. A task that may still speak is looked at now, one that is over never again.
     async fn finish(mut self) -> Result<Acted> {
-        let look = (self.state.is_open() && self.held.is_empty()).then(|| {
-            // A plan is kept only if the next look is still the one it was read with: it must not be the same by chance.
-            let at = self.now.as_millisecond();
-            if self.next_look_at == Some(self.now) { at - 1 } else { at }
-        });
-        sqlx::query("UPDATE task SET next_look_at = $2 WHERE id = $1")
+        let look = (self.state.is_open() && self.held.is_empty()).then_some(self.now.as_millisecond());
+        // Whatever was changed, a plan that was read before is not kept.
+        sqlx::query("UPDATE task SET next_look_at = $2, revision = revision + 1 WHERE id = $1")
             .bind(self.task)
             .bind(look)
             .execute(&mut *self.tx)

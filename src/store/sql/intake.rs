@@ -222,7 +222,9 @@ impl Writer<'_> {
         .bind(id.0)
         .fetch_one(&mut *self.conn)
         .await?;
-        let mut query = QueryBuilder::<Db>::new(format!("UPDATE task SET ({TASK_COLUMNS}, state_count) = ("));
+        let mut query = QueryBuilder::<Db>::new(format!(
+            "UPDATE task SET revision = revision + 1, ({TASK_COLUMNS}, state_count) = ("
+        ));
         {
             let mut row = query.separated(", ");
             bind_columns(&mut row, &change.columns, document);

@@ -93,16 +93,14 @@ impl PlanningStore for Database {
         let mut saved = Saved::default();
         let looks: Vec<_> = plans
             .iter()
-            .map(|p| {
-                let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
-                json!([p.task.0, ms(p.read_next_look), ms(p.plan.next_look), p.state.as_str()])
-            })
+            .map(|p| json!([p.task.0, p.revision, p.plan.next_look.map(Timestamp::as_millisecond)]))
             .collect();
         // What changed since it was read keeps its own next look and is planned again from there.
         let kept: Vec<i64> = sqlx::query_scalar(
-            "UPDATE task SET next_look_at = j.next FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS read, CAST(value->>2 AS BIGINT) AS next, \
-             value->>3 AS state FROM json_each($1)) AS j \
-             WHERE task.id = j.id AND task.next_look_at IS NOT DISTINCT FROM j.read AND task.state = j.state AND task.held = '' \
+            "UPDATE task SET next_look_at = j.next, revision = task.revision + 1 \
+             FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS revision, \
+             CAST(value->>2 AS BIGINT) AS next FROM json_each($1)) AS j \
+             WHERE task.id = j.id AND task.revision = j.revision AND task.held = '' \
              RETURNING task.id",
         )
         .bind(serde_json::Value::from(looks).to_string())
@@ -135,13 +133,18 @@ impl PlanningStore for Database {
         self.turn().await
     }
 
-    async fn push(&self, tasks: &[TaskId], to: Timestamp) -> Result<()> {
+    async fn push(&self, tasks: &[(TaskId, i64)], to: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE task SET next_look_at = $2 WHERE next_look_at IS NOT NULL AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
-            .bind(ids(tasks.iter().map(|id| id.0)))
-            .bind(to.as_millisecond())
-            .execute(&mut *tx)
-            .await?;
+        let read: Vec<_> = tasks.iter().map(|(task, revision)| json!([task.0, revision])).collect();
+        sqlx::query(
+            "UPDATE task SET next_look_at = $2, revision = task.revision + 1 \
+             FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS revision FROM json_each($1)) AS j \
+             WHERE task.id = j.id AND task.revision = j.revision AND task.next_look_at IS NOT NULL",
+        )
+        .bind(serde_json::Value::from(read).to_string())
+        .bind(to.as_millisecond())
+        .execute(&mut *tx)
+        .await?;
         Ok(tx.commit().await?)
     }
 
@@ -157,8 +160,8 @@ impl PlanningStore for Database {
                 .await?;
         }
         for statement in [
-            // Every one, and to a value unlike the one read before: a plan made under the earlier rules is not kept.
-            "UPDATE task SET next_look_at = CASE next_look_at WHEN $1 THEN $1 - 1 ELSE $1 END \
+            // Every one, also what is due already: a plan made under the earlier rules is not kept.
+            "UPDATE task SET next_look_at = $1, revision = revision + 1 \
              WHERE next_look_at IS NOT NULL AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($2))",
             "UPDATE reminder SET not_before = $1 WHERE state = 'planned' AND not_before > $1 \
              AND task IN (SELECT CAST(value AS BIGINT) FROM json_each($2))",
@@ -361,7 +364,7 @@ async fn load(store: &Database, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     let list = ids(wanted.iter().copied());
     let rows = sqlx::query(
         "SELECT t.id, t.code, t.state, t.state_since, t.state_count, t.resumed_at, t.urgency, t.secrecy, t.assigner, \
-         t.assigner_block, t.field, t.priority, t.known_at, t.held, t.handler, t.monitor, t.next_look_at, \
+         t.assigner_block, t.field, t.priority, t.known_at, t.held, t.handler, t.monitor, t.next_look_at, t.revision, \
          coalesce(d.kind, '') AS document_kind \
          FROM task t LEFT JOIN document d ON d.id = t.document WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
@@ -452,6 +455,7 @@ fn task(row: &DbRow) -> Result<TaskRecord> {
         handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
         monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
         next_look_at: instant_opt(row, "next_look_at")?,
+        revision: row.try_get("revision")?,
     })
 }
 

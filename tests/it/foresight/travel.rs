@@ -102,6 +102,7 @@ fn records() -> impl Strategy<Value = Vec<TaskRecord>> {
             handler,
             monitor,
             next_look_at: None,
+            revision: 0,
         });
         numbered.collect()
     })

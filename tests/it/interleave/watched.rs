@@ -81,7 +81,7 @@ watched! {
     fn task_by_code(code: &str) -> Option<TaskId>;
     fn next_look() -> Option<Timestamp>;
     fn next_move() -> Option<Timestamp>;
-    fn push(tasks: &[TaskId], to: Timestamp) -> ();
+    fn push(tasks: &[(TaskId, i64)], to: Timestamp) -> ();
     fn look_again(now: Timestamp, after: TaskId, limit: u32) -> (u64, Option<TaskId>);
     fn steps_known() -> (StepsKnown, Vec<(String, String, String)>);
     fn accept_steps(steps: &[(String, String, String, Timestamp)]) -> ();

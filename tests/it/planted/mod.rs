@@ -184,16 +184,16 @@ pub async fn save_plans_after_the_mark(store: &Watched, now: Timestamp, plans: V
     let turn = store.turn("mark").await;
     let mut moved = Vec::new();
     for mut planned in plans {
-        let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
-        let done = sqlx::query("UPDATE task SET next_look_at = $3 WHERE id = $1 AND next_look_at IS $2")
-            .bind(planned.task.0)
-            .bind(ms(planned.read_next_look))
-            .bind(ms(planned.plan.next_look))
-            .execute(&store.sim.pool)
-            .await
-            .unwrap();
+        let done =
+            sqlx::query("UPDATE task SET next_look_at = $3, revision = revision + 1 WHERE id = $1 AND revision = $2")
+                .bind(planned.task.0)
+                .bind(planned.revision)
+                .bind(planned.plan.next_look.map(Timestamp::as_millisecond))
+                .execute(&store.sim.pool)
+                .await
+                .unwrap();
         if done.rows_affected() > 0 {
-            planned.read_next_look = planned.plan.next_look;
+            planned.revision += 1;
             moved.push(planned);
         }
     }

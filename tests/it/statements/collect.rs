@@ -107,6 +107,6 @@ async fn look_around() {
     store.notice_by_number(2026, 1).await.unwrap();
     store.message_bytes(1).await.unwrap();
     store.unreachable().await.unwrap();
-    store.push(&[TaskId(1)], now).await.unwrap();
+    store.push(&[(TaskId(1), 0)], now).await.unwrap();
     store.close().await;
 }
