@@ -18,7 +18,7 @@ use crate::{
     planning::rules::ChannelKind,
     store::{
         Result, StoreError,
-        ledger::{Claimed, Next, PendingHead, Recorded},
+        ledger::{ALONE_CRASHES, Claimed, Next, PendingHead, Recorded},
     },
 };
 
@@ -33,8 +33,8 @@ const REMINDERS: u32 = 2_000;
 /// Longer than every phase of a hand-over together (`delivery.md`: connect, commands, the final dot).
 const LEASE: Duration = Duration::from_secs(30 * 60);
 
-/// A message that was leased in this many crashes is sent alone after that.
-const ALONE_AFTER_CRASHES: u32 = 2;
+/// Messages that go together, by themselves, of those that were in work at a crash: no more than go at once.
+const FEW: usize = 20;
 
 /// What one channel's round came to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,7 +127,8 @@ impl Engine {
         self.channels.keys().map(|kind| (*kind, self.with_breaker(*kind, |breaker| breaker.state().clone()))).collect()
     }
 
-    /// Of pending messages: the expired end, those outside their hours wait, one that crashed twice goes alone.
+    /// Of pending messages: the expired end, those outside their hours wait, and what was in work at a crash goes after all
+    /// that was not, in small company, or alone.
     async fn sort_out(&self, now: Timestamp, heads: Vec<PendingHead>) -> Result<Claimable> {
         let policy = self.policy();
         let (mut expired, mut wait, mut go) = (Vec::new(), Vec::new(), Vec::new());
@@ -151,9 +152,12 @@ impl Engine {
         if !wait.is_empty() {
             self.store.postpone(&wait).await?;
         }
-        if let Some(suspect) = go.iter().find(|head| head.crashes >= ALONE_AFTER_CRASHES) {
-            return Ok(Claimable::Alone(suspect.id));
-        }
+        // Most innocent first: a crash befalls all that is claimed, and its cause is found by claiming less each time.
+        let suspicion = |head: &PendingHead| head.crashes.min(ALONE_CRASHES);
+        let least = go.iter().map(suspicion).min().unwrap_or_default();
+        go.retain(|head| suspicion(head) == least);
+        go.sort_by_key(|head| head.crashes);
+        let most = [usize::MAX, FEW].get(least as usize).copied().unwrap_or(1);
         let mut room = REMINDERS;
         let fits = |head: &PendingHead| {
             let first = room == REMINDERS;
@@ -161,7 +165,8 @@ impl Engine {
             room = room.saturating_sub(head.reminders);
             fits
         };
-        Ok(Claimable::Together(go.into_iter().take_while(fits).map(|head| head.id).collect()))
+        let messages = go.into_iter().take(most).take_while(fits).map(|head| head.id).collect();
+        Ok(if least == 0 { Claimable::Together(messages) } else { Claimable::Apart(messages) })
     }
 
     /// Claims what goes next, at most `limit` messages, and composes it. `idle`: nothing else is in hand or will be.
@@ -172,9 +177,9 @@ impl Engine {
         let mut fetched = Fetched { found: heads.len(), ..Fetched::default() };
         let claimable = match self.sort_out(now, heads).await? {
             Claimable::Together(messages) => messages,
-            Claimable::Alone(message) => {
+            Claimable::Apart(messages) => {
                 fetched.alone = true;
-                if idle { vec![message] } else { Vec::new() }
+                if idle { messages } else { Vec::new() }
             }
         };
         if claimable.is_empty() {
@@ -245,14 +250,15 @@ struct Fetched {
     ready: Vec<(Claimed, Prepared)>,
     refused: u64,
     again: bool,
-    /// One that was in work in two crashes comes next: it waits until nothing else is in hand, and goes by itself.
+    /// What was in work at a crash comes next: it waits until nothing else is in hand, and goes by itself.
     alone: bool,
 }
 
 /// What may be claimed.
 enum Claimable {
     Together(Vec<i64>),
-    Alone(i64),
+    /// With nothing else in hand.
+    Apart(Vec<i64>),
 }
 
 /// A round under way. While messages are in hand the next are claimed and composed, so that no connection waits for the
@@ -274,7 +280,7 @@ struct Sending {
 
 impl Sending {
     async fn run(&mut self) {
-        // After a probe, or a message that goes alone, nothing is claimed until its outcome is known.
+        // After a probe, or what goes by itself, nothing is claimed until its outcome is known.
         let (mut over, mut alone) = (false, false);
         loop {
             let idle = self.in_hand.is_empty() && self.waiting.is_empty() && self.settling.is_empty();
@@ -329,7 +335,7 @@ impl Sending {
     }
 
     /// Begins to claim and compose what goes next, if it is time: whether the round is over, and whether what was begun
-    /// goes alone.
+    /// goes by itself.
     fn look_ahead(&mut self, idle: bool) -> (bool, bool) {
         if self.engine.stopping().is_cancelled() {
             return (true, false);

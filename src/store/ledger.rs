@@ -126,12 +126,20 @@ pub struct UnreachableSlot {
     pub secrecy: crate::planning::task::Secrecy,
 }
 
+/// What was in work at so many crashes goes alone from then on; what was at fewer, in small company. (Whatever was in work
+/// at a crash may be its cause; most likely it is not, for a crash befalls all that was claimed.)
+pub const ALONE_CRASHES: u32 = 2;
+
+/// What was in work at so many is taken for their cause and sent no more: it went alone in the last three.
+pub const LAST_CRASHES: u32 = ALONE_CRASHES + 3;
+
 /// A pending message, enough to decide whether it is claimed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingHead {
     pub id: i64,
     pub hours: String,
     pub expires_at: Timestamp,
+    /// At how many it was in work: claimed, or handed over.
     pub crashes: u32,
     /// How many reminders travel in it.
     pub reminders: u32,

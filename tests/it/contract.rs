@@ -94,7 +94,7 @@ macro_rules! contract {
             instance: the_last_state_is_adopted_without_setting_anything_aside,
             instance: what_the_first_scan_after_an_adoption_plans_late_is_set_aside,
             operator: a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_bytes,
-            operator: the_third_crash_of_a_leased_message_is_its_last,
+            operator: the_fifth_crash_of_a_message_is_its_last_handed_over_or_not,
             operator: rescue_leaves_alone_what_no_crash_touched,
             operator: what_could_not_leave_in_its_time_expires,
             operator: a_dead_message_is_retried_anew_and_an_unknown_one_with_its_bytes,

@@ -4,7 +4,7 @@ use dondoc::{
     planning::rules::ChannelKind,
     store::{
         acts::Act,
-        ledger::{GateAnswer, Next, Rescued},
+        ledger::{GateAnswer, LAST_CRASHES, Next, Rescued},
     },
 };
 
@@ -34,21 +34,32 @@ pub async fn a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_by
     assert_ne!(again.token, handed_over.token);
 }
 
-pub async fn the_third_crash_of_a_leased_message_is_its_last<D: Database>() {
-    let office = Office::<D>::new().await;
-    let (task, message) = office.waiting().await;
-    for crash in 1..=2 {
-        office.claim(crash, message).await;
-        assert_eq!(office.rescue(crash).await.released, 1);
-        assert_eq!(office.store().pending(ChannelKind::Email, at(crash), 9).await.unwrap()[0].crashes, crash as u32);
+pub async fn the_fifth_crash_of_a_message_is_its_last_handed_over_or_not<D: Database>() {
+    for handed_over in [false, true] {
+        let office = Office::<D>::new().await;
+        let (task, message) = office.waiting().await;
+        let crash = async |n| {
+            let claimed = office.claim(n, message).await;
+            if handed_over {
+                assert_eq!(office.freeze(&claimed, n).await, GateAnswer::Go);
+            }
+            office.rescue(n).await
+        };
+        for n in 1..LAST_CRASHES {
+            let rescued = crash(i64::from(n)).await;
+            assert_eq!((rescued.released + rescued.unanswered, rescued.poisoned), (1, 0), "{n}");
+            let pending = office.store().pending(ChannelKind::Email, at(i64::from(n)), 9).await.unwrap();
+            assert_eq!((pending.len(), pending[0].crashes), (1, n));
+        }
+        let last = i64::from(LAST_CRASHES);
+        assert_eq!(crash(last).await, Rescued { poisoned: 1, ..Rescued::default() });
+        let fate = if handed_over { "unknown poison" } else { "dead poison" };
+        assert_eq!(office.fate(message).await, fate);
+        assert_eq!(office.told(task).await, [format!("truoc-5: {fate}")]);
+        // An operator who has found the cause may have it tried like a new one.
+        assert!(office.store().retry(at(last + 1), message, "sửa mẫu").await.unwrap());
+        assert_eq!(office.store().pending(ChannelKind::Email, at(last + 1), 9).await.unwrap()[0].crashes, 0);
     }
-    office.claim(3, message).await;
-    assert_eq!(office.rescue(3).await, Rescued { poisoned: 1, ..Rescued::default() });
-    assert_eq!(office.fate(message).await, "dead poison");
-    assert_eq!(office.told(task).await, ["truoc-5: dead poison"]);
-    // An operator who has found the cause may have it tried like a new one.
-    assert!(office.store().retry(at(4), message, "sửa mẫu").await.unwrap());
-    assert_eq!(office.store().pending(ChannelKind::Email, at(4), 9).await.unwrap()[0].crashes, 0);
 }
 
 pub async fn rescue_leaves_alone_what_no_crash_touched<D: Database>() {

@@ -15,7 +15,7 @@ use crate::sink::{
     zalo,
 };
 
-/// So often on each morning. A message that was in work at a third crash is taken for the cause of them all.
+/// So often on each morning.
 const KILLS: usize = 2;
 
 const MORNINGS: [&str; 3] = ["2026-11-23", "2026-11-25", "2026-11-26"];

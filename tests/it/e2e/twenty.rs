@@ -107,7 +107,7 @@ fn in_flight(world: &World) -> usize {
 /// Starts it again, lets it finish, and counts what came since the last count.
 fn finish(world: &World, codes: &[String]) -> Count<String> {
     let daemon = world.run();
-    // As long as letters come it may take its time: those that were in work at both kills go one by one.
+    // As long as letters come it may take its time: those that were in work at two kills go one by one.
     loop {
         let journal = world.mail.journal();
         if journal.iter().map(told).collect::<BTreeSet<_>>().len() >= codes.len() {
@@ -136,10 +136,10 @@ fn told(mail: &Received) -> String {
 #[test]
 fn kill_9_with_twenty_in_flight_loses_nothing_and_second_copies_are_bounded_by_what_was_in_flight() {
     const LETTERS: usize = 240;
-    /// A message that was in work at a third crash is taken for the cause of them all.
-    const EACH: usize = 2;
+    /// Within one backlog: nobody is taken for the cause of all these.
+    const EACH: usize = 6;
     let Some(world) = office() else { return };
-    let (kills, mut dice, mut next) = (kills(4), Dice::new(), 1);
+    let (kills, mut dice, mut next) = (kills(EACH), Dice::new(), 1);
     let slow = |milliseconds| Fault::at(Point::Dot, Act::Late(Duration::from_millis(milliseconds)));
     let (mut done, mut at_kills, mut most, mut second, mut marked, mut letters) = (0, 0, 0, 0, 0, 0);
     let began = Clock::System.boot_time();
@@ -149,9 +149,10 @@ fn kill_9_with_twenty_in_flight_loses_nothing_and_second_copies_are_bounded_by_w
         world.mail.heal();
         world.mail.fault(slow(dice.below(50)));
         let (mut reached, mut seen) = (0, 0);
-        for _ in 0..EACH {
+        for n in 0..EACH {
             let daemon = world.run();
-            reached += dice.below((LETTERS - reached) as u64 * 3 / 4) as usize;
+            // So that about as many are left for each kill.
+            reached += dice.below(((LETTERS - reached) * 3 / 2 / (EACH - n + 1)).max(1) as u64) as usize;
             world.mail.wait_for(reached, PATIENCE);
             let until = Clock::System.boot_time() + Duration::from_micros(dice.below(30_000));
             while Clock::System.boot_time() < until {}

@@ -9,6 +9,7 @@ mod people;
 pub mod play;
 mod relay;
 pub mod sim;
+pub mod suspects;
 pub mod turnstile;
 pub mod watched;
 
@@ -62,7 +63,8 @@ fn no_interleaving_loses_repeats_or_sends_what_is_over() {
             (1..=most).chain(FOUND.into_iter().filter(|found| *found > most)).collect()
         }
     };
-    let (all, wrong, steps) = (Mutex::new(Journal::default()), Mutex::new(Vec::new()), AtomicU64::new(0));
+    let (all, wrong) = (Mutex::new(Journal::default()), Mutex::new(Vec::new()));
+    let (steps, over) = (AtomicU64::new(0), AtomicU64::new(0));
     play_all(
         &seeds,
         |seed| play(seed, None, Chances::default(), one.is_some()),
@@ -79,9 +81,15 @@ fn no_interleaving_loses_repeats_or_sends_what_is_over() {
                     .take(6)
                     .map(|fault| format!("{:?}: {}", fault.kind, fault.what))
                     .collect();
-                wrong.lock().unwrap().push(format!("DONDOC_SEED={seed}\n  {}", faults.join("\n  ")));
+                let fault = format!("DONDOC_SEED={seed}\n  {}", faults.join("\n  "));
+                eprintln!("{fault}");
+                wrong.lock().unwrap().push(fault);
             }
             all.lock().unwrap().add(&played.journal);
+            let over = over.fetch_add(1, Ordering::SeqCst) + 1;
+            if over % 500 == 0 {
+                eprintln!("{over} interleavings");
+            }
             wrong.lock().unwrap().len() < 20
         },
     );

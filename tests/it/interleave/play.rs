@@ -9,12 +9,14 @@ use dondoc::{
     store::{Result, ledger::PlanningStore},
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use sqlx::Row;
 
 use super::{
     journal::{Journal, Kind, fault},
     judge,
     relay::Relay,
     sim::{Chances, POLICIES, Sim, folder, policy, template},
+    suspects::Poison,
     turnstile::{At, Breath, Life, Turnstile},
     watched::Watched,
 };
@@ -29,18 +31,41 @@ pub struct Played {
     pub journal: Journal,
     pub trace: Vec<String>,
     pub steps: u64,
+    pub ends: Vec<End>,
+}
+
+/// How a message ended.
+#[derive(Debug)]
+pub struct End {
+    pub state: String,
+    pub reason: String,
+    /// The tasks that it carried at last.
+    pub tasks: Vec<i64>,
 }
 
 /// Plays a seed. The same seed gives the same trace.
 pub fn play(seed: u64, mistake: Option<Mistake>, chances: Chances, traced: bool) -> Played {
+    play_with(seed, mistake, chances, traced, None)
+}
+
+pub fn play_with(
+    seed: u64,
+    mistake: Option<Mistake>,
+    chances: Chances,
+    traced: bool,
+    poison: Option<Poison>,
+) -> Played {
     template();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     let folder = folder();
     let played = runtime.block_on(async {
-        let sim = Arc::new(Sim::new(folder.path(), seed, mistake, chances, traced).await);
+        let mut sim = Sim::new(folder.path(), seed, mistake, chances, traced).await;
+        sim.poison = poison;
+        let sim = Arc::new(sim);
         sim.unrest_and_rest().await;
         judge::at_the_end(&sim).await;
-        let played = Played { journal: sim.journal().clone(), trace: sim.trace(), steps: sim.step() };
+        let ends = sim.ends().await;
+        let played = Played { journal: sim.journal().clone(), trace: sim.trace(), steps: sim.step(), ends };
         // The daemon's tasks that wait for ever hold the world; they end with the runtime.
         sim.pool.close().await;
         sim.store.close().await;
@@ -176,7 +201,7 @@ impl Sim {
     }
 
     /// Lets one of those that wait take its turn.
-    async fn let_one_through(&self) -> bool {
+    async fn let_one_through(self: &Arc<Self>) -> bool {
         let waiting = self.gate.waiting();
         if waiting.is_empty() {
             return false;
@@ -184,6 +209,7 @@ impl Sim {
         let (life, at) = Turnstile::draw(&waiting, &mut self.dice());
         self.tell(|| format!("{:>5} life {life}: {at:?}", self.step()));
         self.gate.let_through(life, &at).await;
+        self.dies_of_poison();
         true
     }
 
@@ -297,7 +323,7 @@ impl Sim {
     }
 
     /// Until all stand between two rounds.
-    async fn finish(&self) {
+    async fn finish(self: &Arc<Self>) {
         loop {
             self.gate.quiet().await;
             let busy: Vec<_> = self.gate.waiting().into_iter().filter(|(_, at)| !matches!(at, At::Round(_))).collect();
@@ -308,11 +334,32 @@ impl Sim {
             let (life, at) = Turnstile::draw(&busy, &mut self.dice());
             self.tell(|| format!("{:>5} life {life}: {at:?}", self.step()));
             self.gate.let_through(life, &at).await;
+            self.dies_of_poison();
         }
     }
 
+    /// The message that was just in work may have ended the process.
+    fn dies_of_poison(self: &Arc<Self>) {
+        if self.poison.as_ref().is_some_and(Poison::struck) {
+            self.crash();
+        }
+    }
+
+    async fn ends(&self) -> Vec<End> {
+        let rows = sqlx::query(
+            "SELECT m.state, m.reason, coalesce(group_concat(r.task), '') AS tasks \
+             FROM message m LEFT JOIN reminder r ON r.message = m.id GROUP BY m.id ORDER BY m.id",
+        );
+        let end = |row: &sqlx::sqlite::SqliteRow| End {
+            state: row.get("state"),
+            reason: row.get("reason"),
+            tasks: row.get::<&str, _>("tasks").split(',').filter_map(|task| task.parse().ok()).collect(),
+        };
+        rows.fetch_all(&self.pool).await.unwrap().iter().map(end).collect()
+    }
+
     /// Rounds of all loops until nothing is left that could be done now.
-    async fn work_off(&self) {
+    async fn work_off(self: &Arc<Self>) {
         for rounds in 0..60 {
             for at in ["scan", "email", "zalo"] {
                 self.finish().await;

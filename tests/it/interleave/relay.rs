@@ -12,6 +12,7 @@ use jiff::ToSpan;
 use super::{
     journal::Arrived,
     sim::Sim,
+    suspects::Where,
     turnstile::{At, Life},
 };
 
@@ -67,7 +68,14 @@ impl Relay {
     }
 
     async fn turn(&self, point: &'static str, parcel: &Parcel) -> super::turnstile::Turn {
-        self.sim.gate.turn(self.life, At::Relay(point, parcel.id)).await
+        let turn = self.sim.gate.turn(self.life, At::Relay(point, parcel.id)).await;
+        let at = if point == "rcpt" { Where::BeforeItsGate } else { Where::BehindItsGate };
+        if self.sim.poison.as_ref().is_some_and(|poison| poison.in_hand(at, parcel.id)) {
+            drop(turn);
+            std::future::pending::<()>().await;
+            unreachable!("the process has ended");
+        }
+        turn
     }
 
     fn note<T>(&self, parcel: &Parcel, note: impl FnOnce(&mut super::journal::HandOver) -> T) -> Option<T> {

@@ -34,6 +34,7 @@ use sqlx::{
 
 use super::{
     journal::{Journal, Kind, fault},
+    suspects::Poison,
     turnstile::{Life, Turnstile},
 };
 use crate::{
@@ -88,6 +89,7 @@ pub struct Sim {
     pub policy: Mutex<usize>,
     /// The run that is taking up new rules: one SIGHUP is answered after the other.
     pub reloading: Mutex<Option<Life>>,
+    pub poison: Option<Poison>,
     dice: Mutex<Dice>,
     journal: Mutex<Journal>,
     tokens: Mutex<HashMap<String, String>>,
@@ -316,6 +318,7 @@ impl Sim {
             engines: Mutex::default(),
             policy: Mutex::new(0),
             reloading: Mutex::default(),
+            poison: None,
             dice: Mutex::new(Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66)),
             journal: Mutex::default(),
             tokens: Mutex::default(),

@@ -93,7 +93,7 @@ watched! {
 watched! {
     OutboxStore {
         async fn claim(&self, now: Timestamp, lease_until: Timestamp, messages: &[i64]) -> Result<Vec<Claimed>> {
-            let _turn = self.turn("claim").await;
+            let turn = self.turn("claim").await;
             let mut claimed = self.sim.store.claim(now, lease_until, messages).await?;
             for message in &mut claimed {
                 // Tokens are drawn at random; what the daemon makes of them (the spread of its retries) must replay.
@@ -103,6 +103,10 @@ watched! {
                 if self.mistake() == Some(Mistake::AnotherId) {
                     message.frozen = None;
                 }
+            }
+            if self.sim.poison.as_ref().is_some_and(|poison| poison.in_batch(&claimed)) {
+                drop(turn);
+                std::future::pending::<()>().await;
             }
             Ok(claimed)
         }
