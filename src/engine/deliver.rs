@@ -309,6 +309,8 @@ impl Sending {
                             self.abandon_probe();
                         }
                     }
+                    // Its keeper has it, and has said so.
+                    Err(error) if error.is_of_the_row() && !matches!(error, StoreError::Refused(_)) => {}
                     // The others are let finish: an acceptance that was not recorded would go out twice.
                     Err(error) => self.failure = Some(error),
                 },

@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// How long an outcome that cannot be kept is tried again, a second at first; until then nothing passes the gate.
+/// How long until what cannot be kept is tried again, at first and at last.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 const KEEP_WAIT: Duration = Duration::from_secs(30);
 
 /// What goes into one transaction at most: an import waits behind it no longer than a moment.
@@ -40,7 +41,7 @@ impl Keeper {
     /// Starts the writer. In a task of its own: a sender's deadline must not cancel a transaction half-way (sqlx #4385).
     pub(super) fn start(store: Arc<dyn Store>, clock: Clock, stopping: CancellationToken, trouble: Trouble) -> Self {
         let (entries, asked) = mpsc::unbounded_channel();
-        tokio::spawn(Writer { store, clock, stopping, trouble, asked }.run());
+        tokio::spawn(Writer { store, clock, stopping, trouble, asked, stuck: Vec::new() }.run());
         Keeper { entries }
     }
 
@@ -71,23 +72,25 @@ struct Writer {
     stopping: CancellationToken,
     trouble: Trouble,
     asked: mpsc::UnboundedReceiver<Entry>,
+    /// Outcomes that the database refuses for what they are; the others do not wait for them.
+    stuck: Vec<Recorded>,
 }
 
 /// Outcomes of one batch, with whoever waits for them.
 #[derive(Default)]
-struct Kept {
-    outcomes: Vec<Recorded>,
-    waiting: Vec<oneshot::Sender<Result<()>>>,
-}
+struct Kept(Vec<(Vec<Recorded>, oneshot::Sender<Result<()>>)>);
 
 impl Kept {
-    fn add(&mut self, outcomes: Vec<Recorded>, waiting: oneshot::Sender<Result<()>>) {
-        self.outcomes.extend(outcomes);
-        self.waiting.push(waiting);
+    fn outcomes(&self) -> Vec<Recorded> {
+        self.0.iter().flat_map(|(outcomes, _)| outcomes.clone()).collect()
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|(outcomes, _)| outcomes.len()).sum()
     }
 
     fn answer(self, with: impl Fn() -> Result<()>) {
-        self.waiting.into_iter().for_each(|waiting| tell(waiting, with()));
+        self.0.into_iter().for_each(|(_, waiting)| tell(waiting, with()));
     }
 }
 
@@ -98,7 +101,7 @@ fn tell<T>(waiting: oneshot::Sender<T>, answer: T) {
 
 impl Writer {
     async fn run(mut self) {
-        while let Some(first) = self.asked.recv().await {
+        while let Some(first) = self.next().await {
             let (mut kept, mut freezes, mut gates) = (Kept::default(), Vec::new(), Vec::new());
             let mut next = Some(first);
             while let Some(entry) = next {
@@ -107,11 +110,11 @@ impl Writer {
                         freezes.push(*freeze);
                         gates.push(answer);
                     }
-                    Entry::Outcomes(outcomes, answer) => kept.add(outcomes, answer),
+                    Entry::Outcomes(outcomes, answer) => kept.0.push((outcomes, answer)),
                 }
-                next = (gates.len() + kept.outcomes.len() < MOST).then(|| self.asked.try_recv().ok()).flatten();
+                next = (gates.len() + kept.len() < MOST).then(|| self.asked.try_recv().ok()).flatten();
             }
-            match self.store.settle(self.clock.now(), kept.outcomes.clone(), freezes).await {
+            match self.store.settle(self.clock.now(), kept.outcomes(), freezes).await {
                 Ok(answers) => {
                     kept.answer(|| Ok(()));
                     gates.into_iter().zip(answers).for_each(|(gate, answer)| tell(gate, Some(answer)));
@@ -122,21 +125,83 @@ impl Writer {
                         tracing::error!(%error, "the gate could not be asked; nothing is handed over");
                     }
                     gates.into_iter().for_each(|gate| tell(gate, None));
-                    self.insist(kept, error).await;
+                    if error.is_of_the_row() {
+                        self.one_by_one(kept).await;
+                    } else {
+                        self.insist(kept, error).await;
+                    }
                 }
             }
         }
     }
 
+    /// What is asked next. While nobody asks, what the database had refused is tried again; also when all have gone.
+    async fn next(&mut self) -> Option<Entry> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let gone = tokio::select! {
+                biased;
+                entry = self.asked.recv() => match entry {
+                    Some(entry) => return Some(entry),
+                    None if self.stuck.is_empty() || self.stopping.is_cancelled() => return None,
+                    None => true,
+                },
+                () = tokio::time::sleep(wait), if !self.stuck.is_empty() => false,
+            };
+            if gone {
+                tokio::select! {
+                    () = self.stopping.cancelled() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            wait = (wait * 2).min(KEEP_WAIT);
+            for outcome in std::mem::take(&mut self.stuck) {
+                if let Err(error) = self.store.settle(self.clock.now(), vec![outcome.clone()], Vec::new()).await {
+                    self.trouble.notice(&error, self.clock.boot_time());
+                    self.stuck.push(outcome);
+                }
+            }
+        }
+    }
+
+    /// The database refused a batch for something in it: each outcome goes alone, so that only what it refuses waits. (What
+    /// asked for its gate in the batch was told no, and comes again.)
+    async fn one_by_one(&mut self, kept: Kept) {
+        let mut left = kept.0.into_iter();
+        while let Some((outcomes, waiting)) = left.next() {
+            let (mut answer, mut outcomes) = (Ok(()), outcomes.into_iter());
+            while let Some(outcome) = outcomes.next() {
+                match self.store.settle(self.clock.now(), vec![outcome.clone()], Vec::new()).await {
+                    Ok(_) => {}
+                    Err(error) if error.is_of_the_row() => {
+                        tracing::error!(
+                            message = outcome.message, outcome = outcome.outcome, %error,
+                            "the database refuses this outcome; it is tried again and again, and the others go on"
+                        );
+                        self.stuck.push(outcome);
+                        answer = Err(error);
+                    }
+                    Err(error) => {
+                        self.trouble.notice(&error, self.clock.boot_time());
+                        let rest = std::iter::once(outcome).chain(outcomes).collect();
+                        let rest = std::iter::once((rest, waiting)).chain(left).collect();
+                        return self.insist(Kept(rest), error).await;
+                    }
+                }
+            }
+            tell(waiting, answer);
+        }
+    }
+
     /// Tries to keep outcomes until they are; meanwhile every gate is shut.
     async fn insist(&mut self, mut kept: Kept, mut error: StoreError) {
-        let mut wait = Duration::from_secs(1);
-        while !kept.outcomes.is_empty() {
+        let mut wait = FIRST_WAIT;
+        while !kept.0.is_empty() {
             if self.stopping.is_cancelled() {
                 let why = error.to_string();
                 return kept.answer(|| Err(StoreError::Refused(why.clone())));
             }
-            tracing::error!(%error, outcomes = kept.outcomes.len(), "outcomes cannot be kept; nothing more is sent until they are");
+            tracing::error!(%error, outcomes = kept.len(), "outcomes cannot be kept; nothing more is sent until they are");
             tokio::select! {
                 () = self.stopping.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -145,11 +210,14 @@ impl Writer {
             while let Ok(entry) = self.asked.try_recv() {
                 match entry {
                     Entry::Gate(_, gate) => tell(gate, None),
-                    Entry::Outcomes(outcomes, answer) => kept.add(outcomes, answer),
+                    Entry::Outcomes(outcomes, answer) => kept.0.push((outcomes, answer)),
                 }
             }
-            match self.store.settle(self.clock.now(), kept.outcomes.clone(), Vec::new()).await {
+            match self.store.settle(self.clock.now(), kept.outcomes(), Vec::new()).await {
                 Ok(_) => return kept.answer(|| Ok(())),
+                Err(again) if again.is_of_the_row() => {
+                    return Box::pin(self.one_by_one(kept)).await;
+                }
                 Err(again) => {
                     self.trouble.notice(&again, self.clock.boot_time());
                     error = again;

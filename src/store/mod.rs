@@ -53,9 +53,11 @@ impl StoreError {
                 error.is_unique_violation()
                     || error.is_check_violation()
                     || error.is_foreign_key_violation()
-                    // Of SQLSTATE the classes "data exception" and "integrity constraint violation", and a trigger's no.
+                    // Of SQLSTATE the classes "data exception" and "integrity constraint violation"; a trigger's no, there
+                    // and on SQLite.
                     || error.code().is_some_and(|code| {
                         code.len() == 5 && (code.starts_with("22") || code.starts_with("23") || code == "P0001")
+                            || code == "1811"
                     })
             }
             StoreError::Database(_) | StoreError::Migrate(_) => false,

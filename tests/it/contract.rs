@@ -7,6 +7,7 @@
 mod clock;
 mod daily;
 mod instance;
+mod letters;
 mod office;
 mod operator;
 mod outcomes;
@@ -93,6 +94,8 @@ macro_rules! contract {
             instance: adopting_sets_aside_what_another_copy_may_have_sent_and_nothing_else,
             instance: the_last_state_is_adopted_without_setting_anything_aside,
             instance: what_the_first_scan_after_an_adoption_plans_late_is_set_aside,
+            letters: a_letter_is_there_from_its_gate_on_through_crashes_and_repeats_and_after_it_was_sent,
+            letters: a_letter_goes_with_its_message_s_bytes_whoever_takes_them_away,
             operator: a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_bytes,
             operator: the_fifth_crash_of_a_message_is_its_last_handed_over_or_not,
             operator: rescue_leaves_alone_what_no_crash_touched,

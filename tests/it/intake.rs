@@ -1003,6 +1003,9 @@ async fn a_task_imported_again_as_classified_loses_its_content_everywhere() {
     office
         .run("UPDATE message SET bytes = CAST('CANARYW in a letter' AS BLOB), message_id = 'm' WHERE id IN (1, 4)")
         .await;
+    // As letters of today's version stand: apart.
+    office.run("UPDATE message SET bytes = X'01' WHERE id = 4").await;
+    office.run("INSERT INTO letter(message, bytes) VALUES (4, CAST('CANARYW in a letter apart' AS BLOB))").await;
     office.run("INSERT INTO contact_log (task, clock, agency, at, form, outcome, by_whom) VALUES (1, 'completion', 1, 0, 'telephone', 'CANARYW said', 'x')").await;
     assert!(has(&office.bytes(), "CANARYW"));
 

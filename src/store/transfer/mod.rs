@@ -2,13 +2,14 @@
 //! is sent again and nothing is forgotten. Which tables there are is read from the source's schema, never listed here.
 //!
 //! One transaction on the target. Before it the source is marked with where it goes, and from then on refuses to serve
-//! or to be written; so at no moment, however this ends, do two databases think that they are the office's. A move that
+//! or to be written, also by a command that had opened it before; so at no moment, however this ends, do two databases think that they are the office's. A move that
 //! was torn off is called again with the same address: it finds out by the move's own number whether the target has it.
 //!
 //! This module never opens a database and never decides where to: the caller holds the instance lock and hands over both.
 
 mod copying;
 mod schema;
+mod shut;
 
 use jiff::Timestamp;
 use sqlx::{PgConnection, Row, SqliteConnection};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use self::{
     copying::{copy, read_back},
     schema::{Table, check_empty, identities, lock, tables},
+    shut::{shut, unshut},
 };
 use super::{
     Result, StoreError,
@@ -208,6 +210,8 @@ async fn has_move(target: &mut PgConnection, number: &str) -> Result<bool> {
 
 async fn set_gone(source: &SqliteStore, to: &str, number: &str) -> Result<()> {
     let mut tx = source.begin().await?;
+    // A move that was torn off may have shut it already.
+    unshut(&mut tx).await?;
     for (key, value) in [(TO, to), (NUMBER, number)] {
         sqlx::query(
             "INSERT INTO meta(key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -217,6 +221,7 @@ async fn set_gone(source: &SqliteStore, to: &str, number: &str) -> Result<()> {
         .execute(&mut *tx)
         .await?;
     }
+    shut(&mut tx, to).await?;
     Ok(tx.commit().await?)
 }
 
@@ -234,6 +239,7 @@ async fn complete(source: &SqliteStore, now: Timestamp) -> Result<()> {
 
 async fn forget(source: &SqliteStore) -> Result<()> {
     let mut tx = source.begin().await?;
+    unshut(&mut tx).await?;
     sqlx::query("DELETE FROM meta WHERE key IN ($1, $2)").bind(TO).bind(NUMBER).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }

@@ -350,7 +350,7 @@ pub fn person(id: PersonId, name: &str, email: &str) -> PersonRow {
     }
 }
 
-fn columns(code: &str, look: Timestamp) -> TaskColumns {
+pub fn columns(code: &str, look: Timestamp) -> TaskColumns {
     TaskColumns {
         code: code.into(),
         work: "Rà soát quy hoạch".into(),

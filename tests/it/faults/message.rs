@@ -65,6 +65,33 @@ async fn a_row_that_cannot_be_composed_dies_alone() {
 }
 
 #[tokio::test]
+async fn an_outcome_that_the_database_refuses_waits_alone_and_is_kept_when_it_is_taken() {
+    let morning = Morning::new(Day::of(120)).await;
+    let refuse = format!(
+        "CREATE TRIGGER planted BEFORE UPDATE OF state ON message WHEN NEW.state = 'sent' AND NEW.address IN ('{}', '{}') \
+         BEGIN SELECT RAISE(ABORT, 'planted'); END",
+        address(7),
+        address(60),
+    );
+    sqlx::query(sqlx::AssertSqlSafe(refuse)).execute(&morning.pool).await.unwrap();
+    // What asked for its gate in the refused batch waits half a minute.
+    for _ in 0..6 {
+        morning.pass().await;
+        morning.wait(31);
+    }
+    assert_eq!(morning.states().await, (118, 0, 0, 0), "{} in hand", morning.state("frozen").await);
+    assert_eq!(morning.state("frozen").await, 2);
+    assert_eq!(morning.mail.journal().len(), 120, "each went out once");
+    sqlx::query("DROP TRIGGER planted").execute(&morning.pool).await.unwrap();
+    // Tried again within seconds; the harness ends a test that waits for ever.
+    while morning.state("sent").await < 120 {
+        tokio::task::yield_now().await;
+    }
+    morning.count().holds();
+    assert_eq!(morning.count().second, 0);
+}
+
+#[tokio::test]
 async fn a_title_of_thirty_megabytes_harms_nobody() {
     let morning = Morning::new(Day::of(30)).await;
     let title = "Rà soát, tổng hợp, báo cáo ".repeat(30 * 1024 * 1024 / 34);

@@ -1,6 +1,9 @@
 //! Drives one interleaving from its seed: who goes next, what befalls meanwhile, and how all comes to rest.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use dondoc::{
     channel::Channel,
@@ -221,6 +224,7 @@ impl Sim {
                 self.gate.quiet().await;
                 self.next_step();
                 self.something_happens().await;
+                self.tell_ledger().await;
             }
             self.come_to_rest(episode + 1 == EPISODES).await;
         }
@@ -335,6 +339,29 @@ impl Sim {
             self.tell(|| format!("{:>5} life {life}: {at:?}", self.step()));
             self.gate.let_through(life, &at).await;
             self.dies_of_poison();
+            self.tell_ledger().await;
+        }
+    }
+
+    /// What a step has changed in the ledger, where a trace is kept.
+    async fn tell_ledger(&self) {
+        if !self.is_traced() {
+            return;
+        }
+        let mut now = BTreeMap::new();
+        for statement in [
+            "SELECT 'reminder ' || r.id AS what, r.state || ' ' || r.reason || ' of task ' || r.task || coalesce(' in message ' || r.message, '') \
+             AS stands FROM reminder r",
+            "SELECT 'message ' || id AS what, state || ' ' || reason || coalesce(' after ' || earlier, '') || ', crashes ' || crashes AS stands FROM message",
+            "SELECT 'task ' || id AS what, state || ', revision ' || revision || coalesce(', look ' || next_look_at, '') AS stands FROM task",
+        ] {
+            for row in sqlx::query(statement).fetch_all(&self.pool).await.unwrap() {
+                now.insert(row.get::<String, _>("what"), row.get::<String, _>("stands"));
+            }
+        }
+        let before = std::mem::replace(&mut *self.ledger.lock().unwrap(), now.clone());
+        for (what, stands) in now.iter().filter(|(what, stands)| before.get(*what) != Some(*stands)) {
+            self.tell(|| format!("            {what}: {stands}"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! One interleaving's world: the real store on a file, copied from a template; the clock; the dice; what is written down.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Mutex, MutexGuard, OnceLock,
@@ -90,6 +90,8 @@ pub struct Sim {
     /// The run that is taking up new rules: one SIGHUP is answered after the other.
     pub reloading: Mutex<Option<Life>>,
     pub poison: Option<Poison>,
+    /// As it stood after the last step, where a trace is kept.
+    pub ledger: Mutex<BTreeMap<String, String>>,
     dice: Mutex<Dice>,
     journal: Mutex<Journal>,
     tokens: Mutex<HashMap<String, String>>,
@@ -319,6 +321,7 @@ impl Sim {
             policy: Mutex::new(0),
             reloading: Mutex::default(),
             poison: None,
+            ledger: Mutex::default(),
             dice: Mutex::new(Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66)),
             journal: Mutex::default(),
             tokens: Mutex::default(),
@@ -374,6 +377,10 @@ impl Sim {
         if let Some(trace) = &mut *self.trace.lock().unwrap() {
             trace.push(line());
         }
+    }
+
+    pub fn is_traced(&self) -> bool {
+        self.trace.lock().unwrap().is_some()
     }
 
     pub fn trace(&self) -> Vec<String> {

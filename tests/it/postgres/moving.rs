@@ -2,7 +2,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use dondoc::store::{postgres::PostgresStore, sqlite::SqliteStore};
+use dondoc::{
+    planning::task::TaskId,
+    store::{
+        Address, StoreError,
+        acts::{self, By, ContactForm},
+        postgres::PostgresStore,
+        sqlite::SqliteStore,
+    },
+};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
@@ -212,4 +220,82 @@ fn a_move_torn_off_anywhere_is_finished_by_calling_it_again() {
     assert_eq!(fleet.judge(0..TASKS), 0, "nothing is sent again");
     let verified = machine.json(&["register", "verify"]);
     assert_eq!((&verified["ok"], &verified["entries"]), (&json!(true), &json!(TASKS)));
+}
+
+/// A command that had opened the old database before the move, and writes when it is over: what it wrote would be on no
+/// record that counts.
+#[test]
+fn who_had_opened_the_old_database_before_can_write_nothing_that_would_not_be_carried() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    fleet.import(&tasks(0, 10, 3, "Đang thực hiện"));
+    let address = Address::File(machine.path("dondoc.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let by = By { who: "Văn phòng".into(), paper: String::new() };
+    let now: jiff::Timestamp = "2026-11-23T09:00:00+07:00".parse().unwrap();
+    let (today, task) = (jiff::civil::date(2026, 11, 23), TaskId(1));
+    let before = runtime.block_on(dondoc::store::open(&address)).unwrap();
+    let duty = runtime.block_on(before.tasks(&[task])).unwrap().remove(0).task.obligations.remove(0);
+    let contact = |outcome: &str| acts::Act::LogContact {
+        clock: duty.clock,
+        agency: duty.agency.id,
+        form: ContactForm::Telephone,
+        whom: String::new(),
+        outcome: outcome.to_owned(),
+    };
+    let write = |what: &str| runtime.block_on(before.act(now, today, task, &contact(what), &by)).map(|_| ());
+    write("trước").unwrap();
+    let url = fleet.database.url.clone();
+    assert_eq!(machine.json(&["db", "move", &url])["moved"], true);
+    // A register, a mark, a message, a task: nothing of it.
+    let refused = |came: Result<(), StoreError>| {
+        let line = came.unwrap_err().to_string();
+        assert!(line.contains(&format!("this database is moved to {url}")), "{line}");
+    };
+    let counted = counts(&machine.path("dondoc.db"));
+    refused(write("sau"));
+    refused(runtime.block_on(before.set_mark("last_pass", 7)));
+    refused(runtime.block_on(before.look_again(now, TaskId(0), 10)).map(|_| ()));
+    refused(runtime.block_on(before.accept_steps(&[("a".into(), "b".into(), "c".into(), now)])));
+    assert_eq!(counts(&machine.path("dondoc.db")), counted);
+    runtime.block_on(before.close());
+    let there = fleet.database.sql("SELECT outcome FROM contact_log");
+    assert_eq!(there, [[Some("trước".to_owned())]]);
+}
+
+#[test]
+fn a_move_that_is_given_up_leaves_a_database_that_serves_and_can_be_moved_again() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    fleet.import(&tasks(0, 10, 3, "Đang thực hiện"));
+    let url = fleet.database.url.clone();
+    let triggers =
+        || rows_of(&machine.path("dondoc.db"), "SELECT name FROM sqlite_schema WHERE type = 'trigger' ORDER BY 1");
+    let served = triggers();
+    // Torn off right after the source was marked: the target's tables cannot be had while somebody else holds one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let holder = runtime.block_on(async {
+        PostgresStore::open(&url, None).await.unwrap().close().await;
+        let mut holder = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query("BEGIN").execute(&mut holder).await.unwrap();
+        sqlx::query("LOCK TABLE mark IN ACCESS EXCLUSIVE MODE").execute(&mut holder).await.unwrap();
+        holder
+    });
+    let mut child = machine.command(&["db", "move", &url]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    while triggers().len() == served.len() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it had marked the source");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    runtime.block_on(holder.close()).unwrap();
+    let refused = machine.dondoc(&["run", "--once"]);
+    assert!(refused.code == 1 && refused.last_line().contains("was begun and not finished"), "{refused:?}");
+    assert_eq!(machine.dondoc(&["db", "move", &url, "--cancel"]).code, 0);
+    assert_eq!(triggers(), served);
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0, "it serves again");
+    fleet.judge(0..10);
+    assert_eq!(machine.json(&["db", "move", &url])["moved"], true);
 }
