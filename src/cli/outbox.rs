@@ -111,7 +111,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         What::Retry { id, reason } => {
             anyhow::ensure!(
                 store.retry(context.now(), *id, reason).await?,
-                "message {id} is neither dead nor unknown; `dondoc outbox list` shows what there is"
+                "message {id} is neither dead nor unknown, or nothing of it is still due; `dondoc outbox list` shows what there is"
             );
             super::app::rung(&*store).await;
             Context::ring(&office.settings).await;

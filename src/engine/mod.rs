@@ -49,14 +49,15 @@ use crate::{
         rules::ChannelKind,
         task::{AgencyId, Block, TaskId},
     },
-    store::{Result, Store, instance::COPY_UNTIL, ledger::DirectoryRows},
+    store::{
+        Result, Store,
+        instance::COPY_UNTIL,
+        ledger::{DirectoryRows, PLANNED_UNDER},
+    },
 };
 
 /// The mark of the last instant that was worked off.
 pub const LAST_PASS: &str = "last_pass";
-
-/// The mark of the rules and the calendar that all next looks were computed under.
-const PLANNED_UNDER: &str = "planned_under";
 
 /// Tasks that are looked at again in one transaction.
 const LOOK_AGAIN: u32 = 2000;
@@ -99,6 +100,10 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
     policy: Arc<ArcSwap<Policy>>,
+    /// The last policy whose digest was asked for, with it.
+    digest: Arc<Mutex<Option<(Arc<Policy>, i64)>>>,
+    /// Held while every task is looked at anew.
+    looking: Arc<tokio::sync::Mutex<()>>,
     channels: Arc<HashMap<ChannelKind, Arc<dyn Channel>>>,
     rests: Arc<Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>>,
     directory: Arc<Mutex<Option<Arc<KnownDirectory>>>>,
@@ -148,6 +153,8 @@ impl Engine {
             store,
             clock,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
+            digest: Arc::default(),
+            looking: Arc::default(),
             channels: Arc::new(channels),
             rests: Arc::default(),
             directory: Arc::default(),
@@ -259,13 +266,42 @@ impl Engine {
         policy::accept_steps(&*self.store, &self.policy(), now).await?;
         self.refresh_known().await?;
         // Files edited while the daemon was stopped count like a reload: a step may come before the look that was set.
-        let digest = self.policy().digest();
-        if self.store.mark(PLANNED_UNDER).await? != Some(digest) {
-            self.look_again(now).await?;
-            self.store.set_mark(PLANNED_UNDER, digest).await?;
-        }
+        self.same_rules(now).await?;
         self.settled.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Sees to it that every next look is of the rules and the calendar in force here. It may be of others after an edit,
+    /// after a reload that was torn off, and where another sender on the same database keeps plans by other files (one
+    /// that stood still while these were changed, or was not reloaded yet).
+    async fn same_rules(&self, now: Timestamp) -> Result<()> {
+        let digest = self.digest_of(&self.policy());
+        if self.store.mark(PLANNED_UNDER).await? == Some(digest) {
+            return Ok(());
+        }
+        // A reload that is under way does it.
+        let Ok(_looking) = self.looking.try_lock() else { return Ok(()) };
+        let tasks = self.look_under(now, digest).await?;
+        tracing::info!(tasks, "looked at every task anew: not all had been planned under these rules");
+        Ok(())
+    }
+
+    async fn look_under(&self, now: Timestamp, digest: i64) -> Result<u64> {
+        self.store.begin_look(digest).await?;
+        let looked_at = self.look_again(now).await?;
+        if !self.store.end_look(digest).await? {
+            tracing::error!("another sender plans by other rules than these: reload it, or give both the same files");
+        }
+        Ok(looked_at)
+    }
+
+    /// [`Policy::digest`], computed once for each policy.
+    fn digest_of(&self, policy: &Arc<Policy>) -> i64 {
+        let mut known = self.digest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*known {
+            Some((of, digest)) if Arc::ptr_eq(of, policy) => *digest,
+            _ => known.insert((policy.clone(), policy.digest())).1,
+        }
     }
 
     /// Swaps in new rules, calendar and texts; what is not yet sent is planned anew.
@@ -280,12 +316,12 @@ impl Engine {
         };
         policy::accept_steps(&*self.store, &policy, now).await?;
         policy.known = self.store.steps_known().await?.0;
-        let digest = policy.digest();
-        self.policy.store(Arc::new(policy));
+        let policy = Arc::new(policy);
+        let digest = self.digest_of(&policy);
+        self.policy.store(policy);
         self.forget_directory();
-        let looked_at = self.look_again(now).await?;
-        self.store.set_mark(PLANNED_UNDER, digest).await?;
-        Ok(looked_at)
+        let _looking = self.looking.lock().await;
+        self.look_under(now, digest).await
     }
 
     /// Every open task is looked at again, page by page: no transaction holds an outcome up for long, and the watchdog
@@ -360,6 +396,7 @@ impl Engine {
             return Ok(pass);
         };
         self.others_were_awake(now).await?;
+        self.same_rules(now).await?;
         self.began.store(now.as_millisecond(), Ordering::SeqCst);
         self.scan(now, &mut pass).await?;
         if let Some(guard) = self.guard.as_ref().filter(|_| pass.filed > 0) {

@@ -1,6 +1,9 @@
 //! From due tasks to kept plans, in bounded batches, until none is left.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, ToSpan};
 
@@ -65,7 +68,7 @@ impl Engine {
     /// Plans a batch and keeps the plans in one transaction.
     async fn work_off(
         &self,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         now: Timestamp,
         stopped: Option<Stop>,
         batch: Vec<TaskRecord>,
@@ -90,11 +93,13 @@ impl Engine {
             return Ok(());
         }
         let mut notices = self.notices(policy, now, &decided).await?;
+        let under = self.digest_of(policy);
         let plans = decided
             .into_iter()
             .map(|(record, plan)| Planned {
                 task: record.task.id,
                 revision: record.revision,
+                under,
                 notices: notices.remove(&record.task.id).unwrap_or_default(),
                 plan,
             })

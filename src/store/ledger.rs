@@ -32,9 +32,17 @@ pub struct Planned {
     pub task: TaskId,
     /// The one that it was read with.
     pub revision: i64,
+    /// The rules and the calendar that it was made under, as a number.
+    pub under: i64,
     pub plan: Plan,
     pub notices: Vec<super::register::NewNotice>,
 }
+
+/// The mark of the rules and the calendar that all next looks were computed under. Not there: of several, or nobody knows.
+pub const PLANNED_UNDER: &str = "planned_under";
+
+/// The mark of those under which every task is being looked at anew.
+pub const LOOKING_UNDER: &str = "looking_under";
 
 /// The turn to plan; it ends when this is dropped.
 pub struct Turn(#[expect(dead_code, reason = "held, never looked at")] Option<Box<dyn std::any::Any + Send>>);
@@ -482,7 +490,8 @@ pub trait PlanningStore: Send + Sync {
     /// The earliest instant at which a planned reminder or a pending message may move.
     async fn next_move(&self) -> Result<Option<Timestamp>>;
     /// Keeps plans in one transaction: reminders, superseded ones with their reasons, notices with their register
-    /// entries, bindings and next looks. A task that changed since it was read is left alone.
+    /// entries, bindings and next looks. A task that changed since it was read is left alone. Plans made under other rules
+    /// than all others are kept too, and the mark that says so goes.
     async fn save_plans(&self, now: Timestamp, plans: Vec<Planned>) -> Result<Saved>;
     /// The turn to plan and bundle, while the answer is held; `None`: another sender on a shared database has it. Only so
     /// that two do not work in vain: what is planned twice is kept once all the same.
@@ -495,6 +504,12 @@ pub trait PlanningStore: Send + Sync {
     /// A page of open tasks, in order of id after `after`, is looked at now, for rules or calendar changed; a page is
     /// one short transaction. How many they were, and the last of them: `None` when there are no more.
     async fn look_again(&self, now: Timestamp, after: TaskId, limit: u32) -> Result<(u64, Option<TaskId>)>;
+    /// Every task is going to be looked at anew, under these rules and calendar: until [`end_look`](Self::end_look) nobody
+    /// says under which the next looks are.
+    async fn begin_look(&self, under: i64) -> Result<()>;
+    /// Every task was looked at anew: from now on all next looks are under these. `false`: meanwhile another sender kept
+    /// plans made under others, or began to look under others.
+    async fn end_look(&self, under: i64) -> Result<bool>;
     /// Since when each step is accepted, with its definition.
     async fn steps_known(&self) -> Result<(StepsKnown, Vec<(String, String, String)>)>;
     /// Accepts steps: (rule, step, definition, since).
@@ -552,7 +567,9 @@ pub trait OutboxStore: Send + Sync {
     async fn outbox(&self, state: Option<&str>) -> Result<Vec<OutboxRow>>;
     /// The frozen bytes of a message.
     async fn message_bytes(&self, id: i64) -> Result<Option<Vec<u8>>>;
-    /// Takes a dead or unknown message back to pending, with who and why. `false`: it is in no such state.
+    /// Takes a dead or unknown message back to pending, with who and why. One that may have arrived and of which something
+    /// has changed since, or goes on in a newer message, is not repeated: what of it is still due is planned again, and
+    /// names it. `false`: it is in no such state, or nothing of it is due.
     async fn retry(&self, now: Timestamp, id: i64, why: &str) -> Result<bool>;
     /// Slots on the daily list whose task still calls for them.
     async fn unreachable_slots(&self) -> Result<Vec<UnreachableSlot>>;

@@ -101,7 +101,7 @@ const FALL_BACK: &str = "\
     JOIN reminder r ON r.id = j.id WHERE true \
     ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
     state = 'planned', reason = '', not_before = excluded.not_before, changed_at = excluded.changed_at, \
-    message = (SELECT m.id FROM message m WHERE m.id = reminder.message AND m.state = 'unknown') \
+    message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message) \
     WHERE reminder.state = 'suppressed' AND reminder.reason = 'original_retried'";
 
 /// The same reminder on another channel or to another audience, under its own key.

@@ -15,7 +15,7 @@ use super::{
     Conn, Database, DbRow, SHARED,
     bundling::{ASIDES, make, set_aside},
     daily::{attach_lists, lists_of_today},
-    outcomes::{record, withdraw_fallbacks},
+    outcomes::{record, set_free, withdraw_fallbacks},
     planning::reminder_key,
     rescue::rescue,
     rows::{APART, date, ids, instant, instant_opt, number, token, whole, word},
@@ -252,6 +252,20 @@ impl OutboxStore for Database {
 
     async fn retry(&self, now: Timestamp, id: i64, why: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
+        let parted: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM message m WHERE m.id = $1 AND m.state IN ('dead', 'unknown') AND m.unknown_before \
+             AND length(m.bytes) > 0 AND (EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
+             (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown'))))",
+        )
+        .bind(id)
+        .fetch_one(&mut *tx)
+        .await?;
+        if parted {
+            let freed = set_free(&mut tx, now, id).await?;
+            withdraw_fallbacks(&mut tx, now, id).await?;
+            tx.commit().await?;
+            return Ok(freed > 0);
+        }
         // A dead one is composed anew; one that may have arrived keeps its bytes, also where a later try was refused.
         let done = sqlx::query(
             "UPDATE message SET \

@@ -14,6 +14,18 @@ use crate::{
     },
 };
 
+/// Whether a reminder's task still calls for it.
+macro_rules! still_speaks {
+    () => {
+        "EXISTS (SELECT 1 FROM task t \
+           JOIN obligation o ON o.task = t.id AND o.clock = reminder.clock AND o.agency = reminder.agency \
+           WHERE t.id = reminder.task AND t.held = '' AND o.ended_at IS NULL AND o.arming = reminder.arming AND CASE \
+             WHEN reminder.rule = 'trang-thai' AND reminder.step = 'cho-xac-nhan' THEN t.state = 'submitted' \
+             WHEN reminder.rule = 'trang-thai' THEN t.state = 'returned' \
+             ELSE t.state IN ('not_received', 'not_started', 'in_progress', 'extension_requested') END)"
+    };
+}
+
 /// Records a batch of outcomes: what befell the attempts, then what follows for their messages. Acceptances, by far the
 /// most, are recorded together.
 pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded]) -> Result<()> {
@@ -135,7 +147,9 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     // in a newer message by now belongs to that.
     sqlx::query(
         "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2 \
-         WHERE message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state IN ('in_message', 'unknown', 'dead', 'planned')",
+         WHERE message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND (state IN ('in_message', 'unknown', 'dead', 'planned') \
+         OR (state IN ('suppressed', 'superseded') AND EXISTS \
+         (SELECT 1 FROM message m WHERE m.id = reminder.message AND m.unknown_before)))",
     )
     .bind(&was)
     .bind(now.as_millisecond())
@@ -190,6 +204,9 @@ pub(super) async fn back_to_pending(
     at: Timestamp,
     keep: bool,
 ) -> Result<()> {
+    if keep {
+        leave_behind(tx, id).await?;
+    }
     sqlx::query(
         "UPDATE message SET state = 'pending', lease_token = NULL, lease_until = NULL, not_before = $3, changed_at = $4, \
          unknown_before = (unknown_before OR $5), \
@@ -268,8 +285,37 @@ pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -
     Ok(())
 }
 
+/// A message may have arrived from now on: what had been taken out of it before it was composed was not in it.
+async fn leave_behind(tx: &mut Conn, id: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE reminder SET message = (SELECT m.earlier FROM message m WHERE m.id = reminder.message) \
+         WHERE message = $1 AND state IN ('suppressed', 'superseded') \
+         AND NOT (SELECT m.unknown_before FROM message m WHERE m.id = reminder.message)",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What of a message may have arrived and is to go out again has changed, or goes on in a newer one: it is not repeated.
+/// What of it is still due is planned again, in a message that names it; how many these are.
+pub(super) async fn set_free(tx: &mut Conn, now: Timestamp, id: i64) -> Result<u64> {
+    let freed = sqlx::query(concat!(
+        "UPDATE reminder SET state = 'planned', reason = '', not_before = $2, changed_at = $2 \
+         WHERE message = $1 AND state IN ('dead', 'unknown') AND ",
+        still_speaks!(),
+    ))
+    .bind(id)
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(freed.rows_affected())
+}
+
 /// Handed over, and nobody will know: it stays unknown.
 pub(super) async fn lose(tx: &mut Conn, now: Timestamp, id: i64, token: &str, reason: &str) -> Result<()> {
+    leave_behind(tx, id).await?;
     let was = sqlx::query(
         "UPDATE message SET state = 'unknown', reason = $4, unknown_before = true, lease_token = NULL, lease_until = NULL, \
          changed_at = $3 WHERE id = $1 AND state IN ('leased', 'frozen') AND lease_token = $2",
@@ -317,19 +363,16 @@ async fn rebundle(tx: &mut Conn, now: Timestamp, id: i64, token: &str) -> Result
     .fetch_optional(&mut *tx)
     .await?;
     let Some((unknown,)) = state else { return Ok(()) };
-    // A reminder whose task still speaks is planned again; of the rest the reason is the task's.
-    sqlx::query(
-        "UPDATE reminder SET state = 'planned', message = CASE WHEN $3 THEN message END, not_before = $2, changed_at = $2 \
-         WHERE message = $1 AND state = 'in_message' AND EXISTS (SELECT 1 FROM task t \
-           JOIN obligation o ON o.task = t.id AND o.clock = reminder.clock AND o.agency = reminder.agency \
-           WHERE t.id = reminder.task AND t.held = '' AND o.ended_at IS NULL AND o.arming = reminder.arming AND CASE \
-             WHEN reminder.rule = 'trang-thai' AND reminder.step = 'cho-xac-nhan' THEN t.state = 'submitted' \
-             WHEN reminder.rule = 'trang-thai' THEN t.state = 'returned' \
-             ELSE t.state IN ('not_received', 'not_started', 'in_progress', 'extension_requested') END)",
-    )
+    // A reminder whose task still speaks is planned again; of the rest the reason is the task's. Of what may have arrived
+    // earlier the last stays named: this message, or, where it never left, the one that it was to name.
+    sqlx::query(concat!(
+        "UPDATE reminder SET state = 'planned', not_before = $2, changed_at = $2, ",
+        "message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message) \
+         WHERE message = $1 AND state = 'in_message' AND ",
+        still_speaks!(),
+    ))
     .bind(id)
     .bind(now.as_millisecond())
-    .bind(unknown)
     .execute(&mut *tx)
     .await?;
     if unknown {

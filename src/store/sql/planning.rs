@@ -26,7 +26,7 @@ use crate::{
     },
     store::{
         Result,
-        ledger::{Planned, PlanningStore, Saved, TaskRecord, Turn},
+        ledger::{LOOKING_UNDER, PLANNED_UNDER, Planned, PlanningStore, Saved, TaskRecord, Turn},
     },
 };
 
@@ -110,6 +110,14 @@ impl PlanningStore for Database {
         saved.changed = (plans.len() - kept.len()) as u64;
         let plans: Vec<Planned> = plans.into_iter().filter(|p| kept.contains(&p.task.0)).collect();
 
+        if let Some(planned) = plans.first() {
+            sqlx::query("DELETE FROM mark WHERE name IN ($1, $2) AND value <> $3")
+                .bind(PLANNED_UNDER)
+                .bind(LOOKING_UNDER)
+                .bind(planned.under)
+                .execute(&mut *tx)
+                .await?;
+        }
         insert_reminders(&mut tx, now, &plans, &mut saved).await?;
         let aside = set_copied_aside(&mut tx, now).await?;
         saved.planned = saved.planned.saturating_sub(aside);
@@ -171,6 +179,37 @@ impl PlanningStore for Database {
         }
         tx.commit().await?;
         Ok((page.len() as u64, page.last().copied().map(TaskId)))
+    }
+
+    async fn begin_look(&self, under: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM mark WHERE name = $1").bind(PLANNED_UNDER).execute(&mut *tx).await?;
+        sqlx::query(
+            "INSERT INTO mark(name, value) VALUES ($1, $2) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(LOOKING_UNDER)
+        .bind(under)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn end_look(&self, under: i64) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE mark SET name = $1 WHERE name = $2 AND value = $3")
+            .bind(PLANNED_UNDER)
+            .bind(LOOKING_UNDER)
+            .bind(under)
+            .execute(&mut *tx)
+            .await?;
+        // Another sender with the same files may have said it already.
+        let all: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM mark WHERE name = $1 AND value = $2)")
+            .bind(PLANNED_UNDER)
+            .bind(under)
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(all)
     }
 
     async fn steps_known(&self) -> Result<(StepsKnown, Vec<(String, String, String)>)> {
@@ -285,7 +324,7 @@ async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], save
          CAST(value->>10 AS BIGINT), CAST(value->>11 AS BIGINT), value->>12, value->>13, $2, $2 FROM json_each($1) WHERE true \
          ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
          state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, \
-         message = (SELECT m.id FROM message m WHERE m.id = reminder.message AND m.state = 'unknown'), \
+         message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message), \
          changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
          AND reminder.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') \
          AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task) \

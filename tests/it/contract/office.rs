@@ -168,7 +168,7 @@ impl<D: Database> Office<D> {
 
     pub async fn planned(&self, task: TaskId, plan: Plan) -> Planned {
         let read = self.record_of(task).await;
-        Planned { task, revision: read.revision, plan, notices: Vec::new() }
+        Planned { task, revision: read.revision, under: 1, plan, notices: Vec::new() }
     }
 
     /// A reminder on record, due and ready at once.

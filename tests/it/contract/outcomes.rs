@@ -4,6 +4,7 @@ use dondoc::{
     planning::{
         ledger::{ReminderKey, ReminderState},
         rules::{Audience, ChannelKind},
+        task::{ReminderId, TaskId},
     },
     store::{
         acts::Act,
@@ -289,4 +290,92 @@ pub async fn who_is_reached_again_leaves_the_daily_list<D: Database>() {
     let claimed = office.hand_over(2, id).await;
     office.accept(2, &claimed).await;
     assert!(office.store().unreachable().await.unwrap().is_empty());
+}
+
+/// A message of two tasks whose answer was lost, and which the gate then refused because the second was paused: unknown.
+async fn lost_and_parted<D: Database>(office: &Office<D>) -> (TaskId, TaskId, ReminderId, i64) {
+    let (one, two) = (office.task().await, office.task().await);
+    let reminders = [office.remind(one, "truoc-5").await, office.remind(two, "truoc-5").await];
+    let id = office.bundle(&reminders).await;
+    let claimed = office.hand_over(0, id).await;
+    office.answer(1, &claimed, "unknown", Next::Repeat { at: at(1), spend: true }).await;
+    let claimed = office.claim(1, id).await;
+    office.act(two, Act::Pause).await;
+    office.answer(1, &claimed, "released", Next::Recompose).await;
+    assert_eq!(office.fate(id).await, "unknown changed");
+    assert_eq!(
+        (office.told(one).await, office.told(two).await),
+        (vec![said("planned")], vec![said("unknown answer_lost")])
+    );
+    (one, two, reminders[0], id)
+}
+
+fn said(what: &str) -> String {
+    format!("truoc-5: {what}")
+}
+
+pub async fn what_may_have_arrived_stays_named_also_where_a_message_in_between_never_left<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (one, _, reminder, first) = lost_and_parted(&office).await;
+    let earlier = async || {
+        let ready = office.store().ready_reminders(at(99)).await.unwrap();
+        ready.iter().find(|row| row.id == reminder).unwrap().earlier
+    };
+    assert_eq!(earlier().await, Some(first));
+    let named = async || office.bundle_as(NewMessage { earlier: Some(first), ..message(&[reminder]) }).await;
+    // The gate refuses the next one too, before anything of it left.
+    let second = named().await;
+    let claimed = office.claim(2, second).await;
+    office.answer(2, &claimed, "released", Next::Recompose).await;
+    assert_eq!(office.fate(second).await, "suppressed changed");
+    assert_eq!(earlier().await, Some(first));
+    // It falls silent in a third that waits, and speaks again.
+    named().await;
+    office.act_at(3, one, Act::Pause).await;
+    assert_eq!(office.told(one).await, [said("suppressed paused")]);
+    office.act_at(4, one, Act::Resume).await;
+    assert_eq!(office.told(one).await, [said("planned")]);
+    assert_eq!(earlier().await, Some(first));
+}
+
+pub async fn a_message_in_doubt_that_is_retried_is_not_repeated_where_something_of_it_has_changed<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (one, two, reminder, first) = lost_and_parted(&office).await;
+    // The one has gone on, the other fell silent with its pause and speaks again.
+    let second = office.bundle_as(NewMessage { earlier: Some(first), ..message(&[reminder]) }).await;
+    assert!(!office.store().retry(at(5), first, "thử lại").await.unwrap(), "of the two nothing can leave now");
+    assert_eq!(office.fate(first).await, "unknown changed");
+    office.act_at(6, two, Act::Resume).await;
+    assert!(office.store().retry(at(7), first, "thử lại").await.unwrap());
+    assert_eq!(office.fate(first).await, "unknown changed", "the old bytes tell of both");
+    assert_eq!(office.told(two).await, [said("planned")]);
+    let ready = office.store().ready_reminders(at(99)).await.unwrap();
+    assert_eq!(ready.iter().map(|row| row.earlier).collect::<Vec<_>>(), [Some(first)]);
+    assert_eq!((office.fate(second).await, office.told(one).await), ("pending".to_owned(), vec![said("in_message")]));
+}
+
+pub async fn what_fell_silent_while_the_answer_was_out_was_sent_if_it_was_accepted_and_nothing_else<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (one, two, never) = (office.task().await, office.task().await, office.task().await);
+    let mut reminders = Vec::new();
+    for task in [one, two, never] {
+        reminders.push(office.remind(task, "truoc-5").await);
+    }
+    let id = office.bundle(&reminders).await;
+    // Out of it before it was composed.
+    office.act_at(0, never, Act::Pause).await;
+    let first = office.hand_over(0, id).await;
+    // Its sender stands still; another takes it up, and finds that a task has changed.
+    assert_eq!(office.rescue(1).await.unanswered, 1);
+    let again = office.claim(1, id).await;
+    office.act_at(1, two, Act::Pause).await;
+    office.answer(1, &again, "released", Next::Recompose).await;
+    office.act_at(2, one, Act::Done { on: None }).await;
+    assert_eq!(office.told(one).await, [said("suppressed completed")]);
+    // And now the first one goes on: it was accepted long ago.
+    office.accept(3, &first).await;
+    for task in [one, two] {
+        assert_eq!(office.told(task).await, [said("sent")]);
+    }
+    assert_eq!(office.told(never).await, [said("suppressed paused")]);
 }

@@ -8,6 +8,7 @@ use dondoc::{
     },
     store::{
         acts::Act,
+        ledger::PLANNED_UNDER,
         policy::AcceptedPolicy,
         register::{NewNotice, NoticeKey, SealedEntry, SealedNotice},
     },
@@ -366,4 +367,45 @@ pub async fn a_new_arming_is_under_no_rule_yet<D: Database>() {
     office.act(task, later).await;
     let again = office.record_of(task).await.task.obligations[0].clone();
     assert_eq!((again.arming, again.bound), (2, None));
+}
+
+/// Under which rules all next looks are is known only as long as nobody plans by others.
+pub async fn plans_made_under_other_rules_take_away_the_mark_that_all_are_under_these<D: Database>() {
+    let office = Office::<D>::new().await;
+    let store = office.store();
+    let under = async || store.mark(PLANNED_UNDER).await.unwrap();
+    let keep = async |under| {
+        let task = office.task().await;
+        let planned = dondoc::store::ledger::Planned { under, ..office.planned(task, due(key("truoc-5"), 0)).await };
+        assert_eq!(store.save_plans(at(0), vec![planned]).await.unwrap().planned, 1);
+    };
+    store.begin_look(7).await.unwrap();
+    assert_eq!(under().await, None, "it is not said before all were looked at");
+    keep(7).await;
+    assert!(store.end_look(7).await.unwrap());
+    keep(7).await;
+    assert_eq!(under().await, Some(7));
+    // By another sender, after, and in the middle of it.
+    keep(8).await;
+    assert_eq!(under().await, None);
+    store.begin_look(7).await.unwrap();
+    keep(8).await;
+    assert!(!store.end_look(7).await.unwrap());
+    assert_eq!(under().await, None);
+    // Two look at once: at most the one that began last may say so.
+    store.begin_look(7).await.unwrap();
+    store.begin_look(8).await.unwrap();
+    assert!(!store.end_look(7).await.unwrap());
+    assert!(store.end_look(8).await.unwrap());
+    assert_eq!(under().await, Some(8));
+    // Two by the same files do not disturb each other.
+    store.begin_look(8).await.unwrap();
+    store.begin_look(8).await.unwrap();
+    assert!(store.end_look(8).await.unwrap() && store.end_look(8).await.unwrap());
+    // What was refused, because the task had changed, is under no rules.
+    let task = office.task().await;
+    let stale = dondoc::store::ledger::Planned { under: 9, ..office.planned(task, due(key("truoc-5"), 0)).await };
+    office.act(task, Act::Pause).await;
+    assert_eq!(store.save_plans(at(0), vec![stale]).await.unwrap().changed, 1);
+    assert_eq!(under().await, Some(8));
 }

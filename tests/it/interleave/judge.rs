@@ -284,7 +284,9 @@ fn copies(story: &Journal, find: &mut impl FnMut(Kind, String)) {
                     find(Kind::Unmarked, format!("message {id} went again without a mark at {}", later.passed));
                 }
                 let ended = |act: &&super::journal::Done| {
-                    later.carries.iter().any(|(_, task)| *task == act.task) && ["done", "withdraw"].contains(&act.what)
+                    // Whatever is in the bytes, also what the ledger has taken out of the message since.
+                    earlier.carries.iter().any(|(_, task)| *task == act.task)
+                        && ["done", "withdraw"].contains(&act.what)
                 };
                 if let Some(act) =
                     story.acts.iter().filter(|act| (earlier.passed..later.passed).contains(&act.step)).find(ended)

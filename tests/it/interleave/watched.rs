@@ -83,6 +83,8 @@ watched! {
     fn next_move() -> Option<Timestamp>;
     fn push(tasks: &[(TaskId, i64)], to: Timestamp) -> ();
     fn look_again(now: Timestamp, after: TaskId, limit: u32) -> (u64, Option<TaskId>);
+    fn begin_look(under: i64) -> ();
+    fn end_look(under: i64) -> bool;
     fn steps_known() -> (StepsKnown, Vec<(String, String, String)>);
     fn accept_steps(steps: &[(String, String, String, Timestamp)]) -> ();
     fn mark(name: &str) -> Option<i64>;
