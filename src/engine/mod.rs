@@ -94,6 +94,9 @@ pub struct Pass {
     pub took: std::time::Duration,
 }
 
+/// A policy and its digest.
+type Digested = (Arc<Policy>, i64);
+
 /// The engine: one for a process. A clone is the same engine, for work that goes on beside its owner's.
 #[derive(Clone)]
 pub struct Engine {
@@ -101,7 +104,7 @@ pub struct Engine {
     pub clock: Clock,
     policy: Arc<ArcSwap<Policy>>,
     /// The last policy whose digest was asked for, with it.
-    digest: Arc<Mutex<Option<(Arc<Policy>, i64)>>>,
+    digest: Arc<Mutex<Option<Digested>>>,
     /// Held while every task is looked at anew.
     looking: Arc<tokio::sync::Mutex<()>>,
     channels: Arc<HashMap<ChannelKind, Arc<dyn Channel>>>,
