@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     channel::{Channel, breaker},
-    planning::rules::ChannelKind,
+    planning::{outcome::ALONE_CRASHES, rules::ChannelKind},
     store::{
         Result, StoreError,
-        ledger::{ALONE_CRASHES, Claimed, Next, PendingHead, Recorded},
+        ledger::{Claimed, Next, PendingHead, Recorded},
     },
 };
 

@@ -49,11 +49,7 @@ use crate::{
         rules::ChannelKind,
         task::{AgencyId, Block, TaskId},
     },
-    store::{
-        Result, Store,
-        instance::COPY_UNTIL,
-        ledger::{DirectoryRows, PLANNED_UNDER},
-    },
+    store::{Result, Store, instance::COPY_UNTIL, ledger::DirectoryRows, policy::PLANNED_UNDER},
 };
 
 /// The mark of the last instant that was worked off.

@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// What was in work at so many crashes goes alone from then on; what was at fewer, in small company. (Whatever was in work
+/// at a crash may be its cause; most likely it is not, for a crash befalls all that was claimed.)
+pub const ALONE_CRASHES: u32 = 2;
+
+/// What was in work at so many is taken for their cause and sent no more: it went alone in the last three.
+pub const LAST_CRASHES: u32 = ALONE_CRASHES + 3;
+
 /// The answer to one attempt, in the words that decide what happens next (`delivery.md`'s class table).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -38,12 +38,6 @@ pub struct Planned {
     pub notices: Vec<super::register::NewNotice>,
 }
 
-/// The mark of the rules and the calendar that all next looks were computed under. Not there: of several, or nobody knows.
-pub const PLANNED_UNDER: &str = "planned_under";
-
-/// The mark of those under which every task is being looked at anew.
-pub const LOOKING_UNDER: &str = "looking_under";
-
 /// The turn to plan; it ends when this is dropped.
 pub struct Turn(#[expect(dead_code, reason = "held, never looked at")] Option<Box<dyn std::any::Any + Send>>);
 
@@ -133,13 +127,6 @@ pub struct UnreachableSlot {
     pub assigner_block: crate::planning::task::Block,
     pub secrecy: crate::planning::task::Secrecy,
 }
-
-/// What was in work at so many crashes goes alone from then on; what was at fewer, in small company. (Whatever was in work
-/// at a crash may be its cause; most likely it is not, for a crash befalls all that was claimed.)
-pub const ALONE_CRASHES: u32 = 2;
-
-/// What was in work at so many is taken for their cause and sent no more: it went alone in the last three.
-pub const LAST_CRASHES: u32 = ALONE_CRASHES + 3;
 
 /// A pending message, enough to decide whether it is claimed now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,3 +28,9 @@ pub trait PolicyStore: Send + Sync {
     /// The texts that were in force at an instant.
     async fn policy_at(&self, at: Timestamp) -> Result<Option<AcceptedPolicy>>;
 }
+
+/// The mark of the rules and the calendar that all next looks were computed under. Not there: of several, or nobody knows.
+pub const PLANNED_UNDER: &str = "planned_under";
+
+/// The mark of those under which every task is being looked at anew.
+pub const LOOKING_UNDER: &str = "looking_under";

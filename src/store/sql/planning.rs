@@ -26,7 +26,8 @@ use crate::{
     },
     store::{
         Result,
-        ledger::{LOOKING_UNDER, PLANNED_UNDER, Planned, PlanningStore, Saved, TaskRecord, Turn},
+        ledger::{Planned, PlanningStore, Saved, TaskRecord, Turn},
+        policy::{LOOKING_UNDER, PLANNED_UNDER},
     },
 };
 

@@ -8,9 +8,9 @@ use super::{
     outcomes::{back_to_pending, die, lose},
     rows::number,
 };
-use crate::store::{
-    Result,
-    ledger::{ALONE_CRASHES, LAST_CRASHES, Rescued},
+use crate::{
+    planning::outcome::{ALONE_CRASHES, LAST_CRASHES},
+    store::{Result, ledger::Rescued},
 };
 
 /// How long one waits that went alone on its channel while another did so on another channel: at the next crash only one

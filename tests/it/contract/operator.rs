@@ -1,10 +1,10 @@
 //! After a crash, after the time is over, and by an operator's hand.
 
 use dondoc::{
-    planning::rules::ChannelKind,
+    planning::{outcome::LAST_CRASHES, rules::ChannelKind},
     store::{
         acts::Act,
-        ledger::{GateAnswer, LAST_CRASHES, Next, Rescued},
+        ledger::{GateAnswer, Next, Rescued},
     },
 };
 

@@ -8,8 +8,7 @@ use dondoc::{
     },
     store::{
         acts::Act,
-        ledger::PLANNED_UNDER,
-        policy::AcceptedPolicy,
+        policy::{AcceptedPolicy, PLANNED_UNDER},
         register::{NewNotice, NoticeKey, SealedEntry, SealedNotice},
     },
 };

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use dondoc::store::ledger::{Claimed, LAST_CRASHES};
+use dondoc::{planning::outcome::LAST_CRASHES, store::ledger::Claimed};
 
 use super::{
     play::{Played, play, play_with},
