@@ -81,6 +81,7 @@ pub(super) fn letter(
         contact: first.map(|record| contact(policy, known, record, as_of.date())).unwrap_or_default(),
         calendar_notes: days_off(calendar, as_of.date(), horizon),
         maybe_received_on: claimed.earlier_at.map(|at| calendar.date_of(at)),
+        part: claimed.part,
         classified: claimed.classified,
         can_reply: policy.settings.email.reply_to.is_some(),
         items,

@@ -9,7 +9,7 @@ use super::{
     facts::{LetterFacts, Nearness},
     sample, *,
 };
-use crate::planning::{rules, task};
+use crate::planning::{bundle::Part, rules, task};
 
 mod wire;
 
@@ -250,6 +250,20 @@ fn a_letter_that_may_have_come_before_and_a_late_or_corrected_one_say_so() {
         assert!(part.contains("điều chỉnh từ ngày 30/11/2026 thành ngày 17/11/2026"));
         assert!(part.contains("đến kỳ từ ngày 20/11/2026"));
     }
+}
+
+#[test]
+fn a_letter_in_parts_says_which_it_is_and_a_whole_one_says_nothing_of_parts() {
+    let mut facts = sample::digest();
+    facts.part = Part { n: 2, of: 19 };
+    let text = letter(&facts);
+    assert_eq!(text.subject, "[Nhắc việc] Phần 2/19, 6 nhiệm vụ: 2 quá hạn, 1 đến hạn hôm nay, 3 sắp đến hạn");
+    for part in [text.text.replace('\n', " "), text.html] {
+        assert!(part.contains("được chia làm 19 phần, việc gấp nhất ở phần 1. Đây là phần 2; mỗi nhiệm vụ chỉ nêu"));
+        assert!(part.contains("cần chú ý ở phần 2/19: 2 quá hạn"));
+    }
+    let whole = letter(&sample::digest());
+    assert!(!format!("{} {} {}", whole.subject, whole.text, whole.html).to_lowercase().contains("phần 1"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Result;
 use crate::planning::{
+    bundle::Part,
     directory::{Agency, Person, Post},
     ledger::{Ledger, ReminderKey, ReminderState},
     plan::{Plan, StepsKnown},
@@ -91,6 +92,7 @@ pub struct NewMessage {
     pub classified: bool,
     pub hours: String,
     pub earlier: Option<i64>,
+    pub part: Part,
     pub not_before: Timestamp,
     pub expires_at: Timestamp,
     pub reminders: Vec<ReminderId>,
@@ -195,6 +197,7 @@ pub struct Claimed {
     pub earlier: Option<i64>,
     /// When the earlier message was dated.
     pub earlier_at: Option<Timestamp>,
+    pub part: Part,
     /// Set when an earlier answer was lost: exactly these bytes again.
     pub frozen: Option<FrozenBytes>,
     pub rows: Vec<GateRow>,

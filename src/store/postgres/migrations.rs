@@ -18,6 +18,7 @@ pub(super) const STEPS: &[(i64, &str, &str)] = &[
     (4, "scale", include_str!("../migrations/postgres/0004_scale.sql")),
     (5, "clock", include_str!("../migrations/postgres/0005_clock.sql")),
     (7, "letter", include_str!("../migrations/postgres/0007_letter.sql")),
+    (8, "part", include_str!("../migrations/postgres/0008_part.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -217,5 +217,6 @@ fn migrator() -> Migrator {
         step(4, "scale", include_str!("../migrations/sqlite/0004_scale.sql")),
         step(5, "clock", include_str!("../migrations/sqlite/0005_clock.sql")),
         step(7, "letter", include_str!("../migrations/sqlite/0007_letter.sql")),
+        step(8, "part", include_str!("../migrations/sqlite/0008_part.sql")),
     ])
 }
