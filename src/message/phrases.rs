@@ -186,6 +186,20 @@ pub fn ask(item: &ItemFacts, year: i16) -> String {
     }
 }
 
+/// Whether its reader is asked for progress, results or reasons: those of the agency that has the task.
+pub fn reports(item: &ItemFacts) -> bool {
+    matches!(
+        Audience::from_ledger_word(&item.why.audience).as_ref().map(Audience::owner),
+        Some(
+            Audience::Handler
+                | Audience::AgencyHead
+                | Audience::AgencyDeputy
+                | Audience::AgencyContact
+                | Audience::AgencyBox
+        )
+    ) && !matches!(item.nearness, Nearness::Confirm | Nearness::Returned)
+}
+
 /// What the link under an item is called.
 pub fn action(item: &ItemFacts) -> &'static str {
     let works = !matches!(

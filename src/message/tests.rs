@@ -267,6 +267,19 @@ fn a_letter_in_parts_says_which_it_is_and_a_whole_one_says_nothing_of_parts() {
 }
 
 #[test]
+fn where_no_page_is_to_be_opened_whoever_is_asked_for_progress_hears_where_it_goes() {
+    let mut facts = sample::single();
+    assert!(letter(&facts).text.replace('\n', " ").contains("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với"));
+    facts.items[0].link = None;
+    for (audience, asked) in [("agency_head", true), ("handler", true), ("superior_head", false), ("monitor", false)] {
+        facts.items[0].why.audience = audience.into();
+        let text = letter(&facts).text.replace('\n', " ");
+        let there = text.contains("Tiến độ, kết quả hoặc khó khăn, vướng mắc, đề nghị báo cho đồng chí Hoàng Thu Hạnh");
+        assert_eq!(there, asked, "{audience}: {text}");
+    }
+}
+
+#[test]
 fn confirming_and_returning_go_to_the_monitor_in_their_own_words() {
     for (near, asked) in [
         (Nearness::Confirm, "xác nhận kết quả do Sở Nội vụ trình"),

@@ -297,7 +297,13 @@ fn whom_to_ask(facts: &LetterFacts) -> String {
         whom.push_str(&format!(", thư điện tử {email}"));
     }
     let reply = if facts.can_reply { ", hoặc trả lời thư này" } else { "" };
-    format!("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với {whom}{reply}.")
+    // Where no link leads to the task's page, whoever is asked for progress has to be told where it goes.
+    let without_page = facts.items.iter().any(|item| phrases::reports(item) && link(item.link.as_deref()).is_none());
+    if without_page {
+        format!("Tiến độ, kết quả hoặc khó khăn, vướng mắc, đề nghị báo cho {whom}{reply}.")
+    } else {
+        format!("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với {whom}{reply}.")
+    }
 }
 
 fn preheader(first: &ItemFacts, single: bool, year: i16) -> String {

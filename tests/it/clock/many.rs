@@ -17,6 +17,7 @@ async fn a_morning_of_many_tasks_comes_in_parts_that_name_each_task_once() {
     office.live(&engine, local("2027-02-03T09:00")).await;
     let mut parts: BTreeMap<String, Vec<(String, BTreeSet<String>)>> = BTreeMap::new();
     for (address, text) in office.caught.mails() {
+        assert!(!text.contains(&address), "{address} is told to ask themselves: {text}");
         let subject = text.lines().next().unwrap_or_default().to_owned();
         parts.entry(address).or_default().push((subject, codes(&text)));
     }
