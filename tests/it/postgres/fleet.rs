@@ -192,10 +192,16 @@ impl<'a> Fleet<'a> {
         self.machines.iter().map(|machine| machine.mail.taken()).sum()
     }
 
+    /// Before the first letter all tasks are planned: in a long run that are thousands.
+    fn patience(&self) -> Duration {
+        let tasks = self.database.number("SELECT count(*) FROM task");
+        PATIENCE * (1 + u32::try_from(tasks / 500).unwrap_or_default())
+    }
+
     /// Waits until a number in the database is as wanted; it is looked at again and again.
     pub fn wait_number(&self, what: &str, statement: &str, wanted: impl Fn(i64) -> bool) -> i64 {
         // After a fault a claim waits half a minute before it is tried again, and a heartbeat may be as far.
-        let limit = Clock::System.boot_time() + PATIENCE * 3;
+        let limit = Clock::System.boot_time() + self.patience() * 3;
         loop {
             let number = self.database.number(statement);
             if wanted(number) {
@@ -207,7 +213,7 @@ impl<'a> Fleet<'a> {
 
     /// Waits until some letters more than `before` were taken, of all machines together.
     pub fn wait_taken(&self, enough: usize) {
-        let limit = Clock::System.boot_time() + PATIENCE;
+        let limit = Clock::System.boot_time() + self.patience();
         while self.taken() < enough {
             assert!(Clock::System.boot_time() < limit, "only {} letters of {enough} came", self.taken());
             std::thread::yield_now();
