@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date};
 
 use super::{Engine, KnownDirectory, agency_name, arithmetic::Counted, policy::Policy, story::days};
 use crate::{
@@ -299,7 +299,8 @@ pub(super) fn days_off(calendar: &WorkCalendar, a: Date, b: Date) -> Vec<String>
 /// Every day between two days, either way round, that is counted otherwise than its day of the week: whoever counts again
 /// from these comes to the same number.
 pub(super) fn days_counted_otherwise(calendar: &WorkCalendar, a: Date, b: Date) -> Vec<String> {
-    special_days(calendar, a, b, |_| true).collect()
+    // Half a day is counted as a whole one.
+    special_days(calendar, a, b, |kind| kind != DayKind::Half).collect()
 }
 
 fn special_days(
@@ -312,9 +313,9 @@ fn special_days(
     let mut runs: Vec<(Date, Date, DayKind, &str)> = Vec::new();
     for day in calendar.specials().filter(|day| wanted(day.kind) && from <= day.date && day.date <= to) {
         match runs.last_mut() {
-            // Only days that follow each other: two of one name may lie a year apart.
+            // Only with nothing but days off between them: two of one name may lie a year apart.
             Some((_, last, kind, name))
-                if *name == day.name && *kind == day.kind && last.tomorrow().is_ok_and(|next| next == day.date) =>
+                if *name == day.name && *kind == day.kind && nobody_works_between(calendar, *last, day.date) =>
             {
                 *last = day.date;
             }
@@ -327,10 +328,15 @@ fn special_days(
         .map(|(first, last, kind, name)| match kind {
             DayKind::Off if first == last => format!("{} là ngày nghỉ ({name})", said(*first)),
             DayKind::Off => format!("từ {} đến {} nghỉ ({name})", said(*first), said(*last)),
-            _ => format!("{} là ngày làm việc ({name})", said(*first)),
+            DayKind::Work | DayKind::Half if first == last => format!("{} là ngày làm việc ({name})", said(*first)),
+            DayKind::Work | DayKind::Half => format!("từ {} đến {} làm việc ({name})", said(*first), said(*last)),
         })
         .collect();
     notes.into_iter()
+}
+
+fn nobody_works_between(calendar: &WorkCalendar, a: Date, b: Date) -> bool {
+    a.series(1.day()).skip(1).take_while(|day| *day < b).all(|day| calendar.is_working(day) == Ok(false))
 }
 
 #[cfg(test)]
@@ -342,8 +348,7 @@ mod tests {
     /// Days named by the notes: each `dd/mm/yyyy`, and all between two that stand with "từ … đến".
     fn named(notes: &[String], word: &str) -> Vec<Date> {
         let mut days = Vec::new();
-        for note in notes.iter().filter(|note| note.contains(word)) {
-            let head = note.split(" (").next().unwrap();
+        for head in notes.iter().map(|note| note.split(" (").next().unwrap()).filter(|head| head.contains(word)) {
             let found: Vec<Date> = head.split(' ').filter_map(|text| Date::strptime("%d/%m/%Y", text).ok()).collect();
             let (mut day, last) = (found[0], *found.last().unwrap());
             while day <= last {
@@ -369,7 +374,7 @@ mod tests {
             (date(2025, 1, 2), date(2028, 12, 29)),
         ] {
             let notes = notes_with_years(calendar, due, filed);
-            let (off, made_up) = (named(&notes, "nghỉ"), named(&notes, "là ngày làm việc"));
+            let (off, made_up) = (named(&notes, "nghỉ"), named(&notes, "làm việc"));
             let mut counted = 0;
             let mut day = due;
             while day < filed {
