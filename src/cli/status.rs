@@ -261,6 +261,10 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
         let (held, full) = (&status["held"], &status["disk_full"]);
         if let (Some(what), Some(help)) = (held["message"].as_str(), held["help"].as_str()) {
             writeln!(out, "KHÔNG GỬI: {what}. {help}")?;
+            // What it does once it may: nothing, where it does not run.
+            if status["running"] != true {
+                writeln!(out, "{}", in_short(&status))?;
+            }
         } else if let Some(why) = full.as_str() {
             writeln!(out, "TẠM DỪNG vì đĩa đầy ({why}); dọn chỗ trống thì tự chạy tiếp.")?;
         } else {
