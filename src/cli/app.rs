@@ -146,8 +146,8 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
             Command::Task(args) => tasks(&args, &context).await,
             Command::Notice(args) => notices(&args, &context).await,
             Command::Register(args) => {
-                let office = context.office()?;
-                let open = async || Ok(store::open_read_only(&Context::address(&office.settings)).await?);
+                // Settings are needed only for the database that they name: whoever holds a copy may have none.
+                let open = async || Ok(store::open_read_only(&Context::address(&context.settings()?)).await?);
                 register::run(&args, open, context.json, &mut std::io::stdout()).await
             }
             Command::Status => status::run(&context).await,

@@ -115,6 +115,7 @@ fn letters(
                 contact: contact.clone(),
                 calendar_notes: Vec::new(),
                 maybe_received_on: None,
+                part: Default::default(),
                 classified: secrecy.is_classified(),
                 can_reply: policy.settings.email.reply_to.is_some(),
             };

@@ -51,17 +51,20 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     if let Db::Move(args) = &args.what {
         return db_move::run(args, context, &mut std::io::stdout()).await;
     }
+    let mut out = std::io::stdout().lock();
+    // Whoever holds a copy needs no settings.
+    if let Db::Check { db: Some(copy) } = &args.what {
+        return check(copy, context, &mut out).await;
+    }
     let settings = context.settings()?;
     let database = Context::database(&settings);
-    let asked = matches!(&args.what, Db::Check { db: Some(_) });
     anyhow::ensure!(
-        asked || settings.store_url.starts_with("sqlite:"),
+        settings.store_url.starts_with("sqlite:"),
         "this is for a database in a file; PostgreSQL has its own: pg_dump copies, pg_amcheck checks, `dondoc run` migrates"
     );
-    let mut out = std::io::stdout().lock();
     match &args.what {
         Db::Backup { file } => backup(&database, file, context, &mut out).await,
-        Db::Check { db } => check(db.as_deref().unwrap_or(&database), context, &mut out).await,
+        Db::Check { .. } => check(&database, context, &mut out).await,
         Db::Migrate | Db::Move(_) => migrate(&settings.store_url, &database, context, &mut out).await,
     }
 }

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod ownership;
 pub mod plan;
 pub mod register;
+mod relay_words;
 pub mod reload;
 pub mod run;
 pub mod status;

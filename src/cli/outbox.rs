@@ -4,7 +4,13 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::context::{Context, exit, stamp, told};
+use super::{
+    context::{Context, exit, stamp, told},
+    relay_words,
+};
+
+/// Tasks that a line of the list names; the rest is counted, and `explain` of the message's number names all.
+const NAMED: usize = 4;
 
 /// `dondoc outbox`
 #[derive(Debug, Clone, clap::Args)]
@@ -83,6 +89,12 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                 table.set_header(["Số", "Kênh", "Tới", "Tình trạng", "Số lần", "Không trước", "Lần cuối", "Nhiệm vụ"]);
                 for row in &rows {
                     let mut tasks: Vec<String> = row.reminders.iter().map(|(task, _)| task.clone()).collect();
+                    // Two deadlines or two posts of one task: one name.
+                    tasks.sort_unstable();
+                    tasks.dedup();
+                    let more = tasks.len().saturating_sub(NAMED);
+                    tasks.truncate(NAMED);
+                    tasks.extend((more > 0).then(|| format!("và {more} nhiệm vụ khác")));
                     tasks.extend(row.list.map(|day| format!("danh sách ngày {}", crate::message::words::date(day))));
                     table.add_row([
                         row.id.to_string(),
@@ -93,7 +105,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                             .to_owned(),
                         row.attempts.to_string(),
                         told(row.not_before, &calendar),
-                        row.last.clone(),
+                        relay_words::last(&row.last),
                         tasks.join(", "),
                     ]);
                 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     context::{Context, exit, stamp_in},
+    relay_words,
     reload::{Fault, Outcome, digest_of},
     run::Shown,
 };
@@ -20,6 +21,7 @@ use crate::{
         instance::{Guard, WHAT_TO_DO},
         time::Doubt,
     },
+    message::words::capital,
     store::{
         Store,
         ledger::{PlanningStore, ReadingStore},
@@ -140,19 +142,27 @@ fn files(context: &Context, live: Option<&Value>, accepted: Option<&str>) -> (&'
 /// How rules and files stand, for people.
 fn tell_rules(out: &mut impl Write, status: &Value, local: &dyn Fn(&Value) -> String) -> std::io::Result<()> {
     let (rules, last) = (&status["rules"], &status["last_reload"]);
+    let never = rules["accepted_at"].is_null();
     let since = local(&rules["accepted_at"]);
     let fault = |fault: &Value| {
         let text = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
         if fault.is_null() { String::new() } else { format!(": {} {}", text("place"), text("message")) }
     };
+    let running = status["running"] == true;
     if rules["files"] == "faulty" {
-        writeln!(
-            out,
-            "TỆP ĐANG SAI{}. Dịch vụ chạy theo quy tắc nạp lúc {since}; xem lỗi bằng `dondoc check`, sửa rồi nạp lại.",
-            fault(&rules["first_fault"])
-        )?;
-    } else if rules["files"] == "changed" {
+        let then = match (never, running) {
+            (true, _) => "Chưa nạp quy tắc lần nào, nên phải sửa xong dịch vụ mới chạy được".to_owned(),
+            (false, true) => format!("Dịch vụ chạy theo quy tắc nạp lúc {since}"),
+            (false, false) => format!("Khởi động lúc này thì dịch vụ chạy theo quy tắc nạp lúc {since}"),
+        };
+        let reload = if running { "sửa rồi nạp lại" } else { "rồi sửa" };
+        writeln!(out, "TỆP ĐANG SAI{}. {then}; xem lỗi bằng `dondoc check`, {reload}.", fault(&rules["first_fault"]))?;
+    } else if never {
+        writeln!(out, "Quy tắc và lịch: chưa nạp lần nào; dịch vụ nạp khi khởi động.")?;
+    } else if rules["files"] == "changed" && running {
         writeln!(out, "Tệp đã sửa nhưng chưa nạp; đang chạy theo quy tắc nạp lúc {since}.")?;
+    } else if rules["files"] == "changed" {
+        writeln!(out, "Tệp đã sửa sau lần nạp lúc {since}; dịch vụ nạp khi khởi động.")?;
     } else {
         writeln!(out, "Quy tắc và lịch đang áp dụng: nhận lúc {since}.")?;
     }
@@ -187,6 +197,54 @@ fn tell_rules(out: &mut impl Write, status: &Value, local: &dyn Fn(&Value) -> St
     Ok(())
 }
 
+/// Whether it works, in one line.
+fn in_short(status: &Value) -> &'static str {
+    let (running, never) = (status["running"] == true, status["rules"]["accepted_at"].is_null());
+    match (status["ready"] == true, running, never) {
+        (true, ..) => "Dịch vụ đang chạy.",
+        (false, true, _) if status["clock"]["believed"] == false => "Dịch vụ đang chạy nhưng TẠM DỪNG việc nhắc.",
+        (false, true, _) => {
+            "Dịch vụ đang chạy nhưng chưa quét xong trong năm phút qua: xem nhật ký (journalctl -u dondoc)."
+        }
+        (false, false, true) => "Dịch vụ KHÔNG chạy: chưa khởi động lần nào trên cơ sở dữ liệu này.",
+        (false, false, false) => "Dịch vụ KHÔNG chạy (hoặc không trả lời).",
+    }
+}
+
+/// Channels that do not send now: where they lead, what is wrong, when it is tried again, and whose turn it is.
+fn tell_channels(
+    out: &mut impl Write,
+    status: &Value,
+    settings: &Settings,
+    local: &dyn Fn(&Value) -> String,
+) -> std::io::Result<()> {
+    for (name, channel) in status["channels"].as_object().into_iter().flatten() {
+        if channel["breaker"] == "closed" {
+            continue;
+        }
+        let what = if name == "zalo" { "tin Zalo" } else { "thư điện tử" };
+        let reason = relay_words::trouble(channel["reason"].as_str().unwrap_or_default());
+        let operator = channel["operator"] == true;
+        let again = if channel["breaker"] == "open" {
+            format!("thử lại lúc {}", local(&channel["until"]))
+        } else {
+            "đang thử lại".to_owned()
+        };
+        writeln!(
+            out,
+            "CHƯA GỬI ĐƯỢC {what}: {}: {reason}. {}; không thư nào bị bỏ, {} còn chờ.",
+            relay_words::destination(settings, name),
+            if operator {
+                format!("Phải sửa thiết lập hoặc máy chủ ấy; {again}")
+            } else {
+                capital(&again)
+            },
+            status["backlog"][name]
+        )?;
+    }
+    Ok(())
+}
+
 /// Runs the command.
 pub async fn run(context: &Context) -> anyhow::Result<u8> {
     // Not the rules: while they are at fault the daemon goes on by the last good ones, and that must be seen.
@@ -200,22 +258,17 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
     if context.json {
         writeln!(out, "{status}")?;
     } else {
-        let ready = status["ready"] == true;
         let (held, full) = (&status["held"], &status["disk_full"]);
         if let (Some(what), Some(help)) = (held["message"].as_str(), held["help"].as_str()) {
             writeln!(out, "KHÔNG GỬI: {what}. {help}")?;
+            // What it does once it may: nothing, where it does not run.
+            if status["running"] != true {
+                writeln!(out, "{}", in_short(&status))?;
+            }
         } else if let Some(why) = full.as_str() {
             writeln!(out, "TẠM DỪNG vì đĩa đầy ({why}); dọn chỗ trống thì tự chạy tiếp.")?;
         } else {
-            writeln!(
-                out,
-                "{}",
-                if ready {
-                    "Dịch vụ đang chạy."
-                } else {
-                    "Dịch vụ KHÔNG chạy (hoặc không trả lời)."
-                }
-            )?;
+            writeln!(out, "{}", in_short(&status))?;
         }
         let local = |at: jiff::Timestamp| at.to_zoned(zone.clone()).strftime("%d/%m/%Y %H:%M").to_string();
         let text = |key: &str| {
@@ -234,30 +287,35 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
         if let Some(fault) = status["web_fault"].as_str() {
             writeln!(out, "Không mở được cổng số liệu {fault}; việc nhắc không bị ảnh hưởng.")?;
         }
-        writeln!(out, "Lần quét gần nhất: {}; lần xem tới: {}", text("last_scan"), text("next_look"))?;
+        tell_channels(&mut out, &status, &settings, &stamp)?;
+        if status["last_scan"].is_null() {
+            writeln!(out, "Chưa quét lần nào.")?;
+        } else {
+            let next =
+                if status["next_look"].is_null() { "chưa có gì để xem".to_owned() } else { text("next_look") };
+            writeln!(out, "Lần quét gần nhất: {}; lần xem tới: {next}", text("last_scan"))?;
+        }
         writeln!(out, "Nhiệm vụ đang mở: {}; giữ lại chờ sửa: {}", status["open_tasks"], status["held_tasks"])?;
         writeln!(
             out,
-            "Chờ gửi: {} thư điện tử, {} tin Zalo; bị từ chối: {}; không rõ: {}",
-            status["backlog"]["email"], status["backlog"]["zalo"], status["dead"], status["unknown"]
+            "Chờ gửi: {} thư điện tử, {} tin Zalo; bị từ chối: {}; không rõ: {}{}",
+            status["backlog"]["email"],
+            status["backlog"]["zalo"],
+            status["dead"],
+            status["unknown"],
+            if status["dead"] == 0 && status["unknown"] == 0 { "" } else { " (xem `dondoc outbox list`)" }
         )?;
-        if let Some(channels) = status["channels"].as_object() {
-            for (name, channel) in channels.iter().filter(|(_, channel)| channel["breaker"] != "closed") {
-                writeln!(
-                    out,
-                    "Kênh {} đang tạm nghỉ: {}",
-                    crate::message::words::form(name),
-                    channel["reason"].as_str().unwrap_or_default()
-                )?;
-            }
+        if status["register"]["entries"] == 0 {
+            writeln!(out, "Sổ phiếu báo: chưa có mục nào")?;
+        } else {
+            writeln!(
+                out,
+                "Sổ phiếu báo: {} mục, đầu sổ {}; tệp chưa ghi: {}",
+                status["register"]["entries"],
+                status["register"]["head"].as_str().unwrap_or_default().get(..16).unwrap_or_default(),
+                status["unwritten_files"]
+            )?;
         }
-        writeln!(
-            out,
-            "Sổ phiếu báo: {} mục, đầu sổ {}; tệp chưa ghi: {}",
-            status["register"]["entries"],
-            status["register"]["head"].as_str().unwrap_or_default().get(..16).unwrap_or_default(),
-            status["unwritten_files"]
-        )?;
         if let Some(day) = status["daily_list"]["last"].as_str().and_then(|day| day.parse().ok()) {
             writeln!(
                 out,
@@ -328,6 +386,7 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     let fresh = last.is_some_and(|last| context.now() < last + STALE_MINUTES.minutes());
     Ok(json!({
         "ready": live.is_some() && fresh && believed && held.is_null(),
+        "running": live.is_some(),
         "clock": clock,
         "instance": instance(settings),
         "last_scan": last.map(|at| stamp_in(at, zone)),

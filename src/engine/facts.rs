@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date};
 
 use super::{Engine, KnownDirectory, agency_name, arithmetic::Counted, policy::Policy, story::days};
 use crate::{
@@ -78,24 +78,27 @@ pub(super) fn letter(
         office: policy.settings.office.name.clone(),
         recipient: to,
         as_of,
-        contact: first.map(|record| contact(policy, known, record, as_of.date())).unwrap_or_default(),
+        contact: first.map(|record| contact(policy, known, record, &claimed.address, as_of.date())).unwrap_or_default(),
         calendar_notes: days_off(calendar, as_of.date(), horizon),
         maybe_received_on: claimed.earlier_at.map(|at| calendar.date_of(at)),
+        part: claimed.part,
         classified: claimed.classified,
         can_reply: policy.settings.email.reply_to.is_some(),
         items,
     })
 }
 
-/// The monitor, else the focal office's contact: whom a recipient may ask.
-fn contact(policy: &Policy, known: &KnownDirectory, record: &TaskRecord, day: Date) -> Contact {
+/// The monitor, else the focal office's contact: whom a recipient may ask. Nobody is sent to ask themselves.
+fn contact(policy: &Policy, known: &KnownDirectory, record: &TaskRecord, reader: &str, day: Date) -> Contact {
     use crate::planning::directory::PostRole;
     let directory = &known.directory;
     let office = directory.focal(record.task.assigner_block);
     let person = record
         .monitor
         .and_then(|id| directory.person(id))
-        .or_else(|| directory.holder(office?, PostRole::Contact, day).map(|(person, _)| person));
+        .filter(|person| person.email != reader)
+        .or_else(|| directory.holder(office?, PostRole::Contact, day).map(|(person, _)| person))
+        .filter(|person| person.email != reader);
     // The office the person sits in, which need not be that of the assigner's block.
     let home = person.and_then(|person| directory.home_of(person.id, day)).or(office);
     let agency = home.map(|id| agency_name(directory, id)).unwrap_or_else(|| policy.settings.office.name.clone());
@@ -288,24 +291,115 @@ pub(super) fn rolled_because(calendar: &WorkCalendar, typed: Date, effective: Da
     }
 }
 
-/// Named days off strictly between two days, either way round; runs of one name as one note. At most three notes.
+/// Named days off between two days, either way round; runs of one name as one note. At most three notes: a letter's hint.
 pub(super) fn days_off(calendar: &WorkCalendar, a: Date, b: Date) -> Vec<String> {
+    special_days(calendar, a, b, |kind| kind == DayKind::Off).take(3).collect()
+}
+
+/// Every day between two days, either way round, that is counted otherwise than its day of the week: whoever counts again
+/// from these comes to the same number.
+pub(super) fn days_counted_otherwise(calendar: &WorkCalendar, a: Date, b: Date) -> Vec<String> {
+    // Half a day is counted as a whole one.
+    special_days(calendar, a, b, |kind| kind != DayKind::Half).collect()
+}
+
+fn special_days(
+    calendar: &WorkCalendar,
+    a: Date,
+    b: Date,
+    wanted: impl Fn(DayKind) -> bool,
+) -> impl Iterator<Item = String> {
     let (from, to) = if a <= b { (a, b) } else { (b, a) };
-    let mut runs: Vec<(Date, Date, &str)> = Vec::new();
-    for day in calendar.specials().filter(|day| day.kind == DayKind::Off && from <= day.date && day.date <= to) {
+    let mut runs: Vec<(Date, Date, DayKind, &str)> = Vec::new();
+    for day in calendar.specials().filter(|day| wanted(day.kind) && from <= day.date && day.date <= to) {
         match runs.last_mut() {
-            Some((_, last, name)) if *name == day.name => *last = day.date,
-            _ => runs.push((day.date, day.date, &day.name)),
+            // Only with nothing but days off between them: two of one name may lie a year apart.
+            Some((_, last, kind, name))
+                if *name == day.name && *kind == day.kind && nobody_works_between(calendar, *last, day.date) =>
+            {
+                *last = day.date;
+            }
+            _ => runs.push((day.date, day.date, day.kind, &day.name)),
         }
     }
-    runs.iter()
-        .take(3)
-        .map(|(first, last, name)| {
-            if first == last {
-                format!("{} là ngày nghỉ ({name})", first.strftime("%d/%m"))
-            } else {
-                format!("từ {} đến {} nghỉ ({name})", first.strftime("%d/%m"), last.strftime("%d/%m"))
-            }
+    let said = move |day: Date| day.strftime(if from.year() == to.year() { "%d/%m" } else { "%d/%m/%Y" }).to_string();
+    let notes: Vec<String> = runs
+        .iter()
+        .map(|(first, last, kind, name)| match kind {
+            DayKind::Off if first == last => format!("{} là ngày nghỉ ({name})", said(*first)),
+            DayKind::Off => format!("từ {} đến {} nghỉ ({name})", said(*first), said(*last)),
+            DayKind::Work | DayKind::Half if first == last => format!("{} là ngày làm việc ({name})", said(*first)),
+            DayKind::Work | DayKind::Half => format!("từ {} đến {} làm việc ({name})", said(*first), said(*last)),
         })
-        .collect()
+        .collect();
+    notes.into_iter()
+}
+
+fn nobody_works_between(calendar: &WorkCalendar, a: Date, b: Date) -> bool {
+    a.series(1.day()).skip(1).take_while(|day| *day < b).all(|day| calendar.is_working(day) == Ok(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::{Weekday, date};
+
+    use super::*;
+
+    /// Days named by the notes: each `dd/mm/yyyy`, and all between two that stand with "từ … đến".
+    fn named(notes: &[String], word: &str) -> Vec<Date> {
+        let mut days = Vec::new();
+        for head in notes.iter().map(|note| note.split(" (").next().unwrap()).filter(|head| head.contains(word)) {
+            let found: Vec<Date> = head.split(' ').filter_map(|text| Date::strptime("%d/%m/%Y", text).ok()).collect();
+            let (mut day, last) = (found[0], *found.last().unwrap());
+            while day <= last {
+                days.push(day);
+                day = day.tomorrow().unwrap();
+            }
+        }
+        days
+    }
+
+    #[test]
+    fn whoever_counts_again_from_the_days_a_notice_names_comes_to_its_number() {
+        let (office, _) = crate::config::load::load_all(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/dondoc.toml"),
+            [],
+        )
+        .unwrap();
+        let calendar = &office.calendar.calendar;
+        for (due, filed) in [
+            (date(2026, 4, 10), date(2026, 11, 20)),
+            (date(2025, 8, 13), date(2026, 11, 23)),
+            (date(2026, 2, 2), date(2026, 3, 2)),
+            (date(2025, 1, 2), date(2028, 12, 29)),
+        ] {
+            let notes = notes_with_years(calendar, due, filed);
+            let (off, made_up) = (named(&notes, "nghỉ"), named(&notes, "làm việc"));
+            let mut counted = 0;
+            let mut day = due;
+            while day < filed {
+                day = day.tomorrow().unwrap();
+                let week = !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
+                counted += i64::from((week && !off.contains(&day)) || made_up.contains(&day));
+            }
+            assert_eq!(Ok(counted), calendar.working_between(due, filed), "{due} to {filed}: {notes:?}");
+        }
+    }
+
+    /// The notes; of a span within one year, which leave it out, with that year put behind each day.
+    fn notes_with_years(calendar: &WorkCalendar, due: Date, filed: Date) -> Vec<String> {
+        if due.year() != filed.year() {
+            return days_counted_otherwise(calendar, due, filed);
+        }
+        let year = format!("/{}", due.year());
+        let dated = |note: String| {
+            let (head, name) = note.split_once(" (").unwrap();
+            let head: Vec<String> = head
+                .split(' ')
+                .map(|word| if word.contains('/') { format!("{word}{year}") } else { word.to_owned() })
+                .collect();
+            format!("{} ({name}", head.join(" "))
+        };
+        days_counted_otherwise(calendar, due, filed).into_iter().map(dated).collect()
+    }
 }

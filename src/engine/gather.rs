@@ -153,6 +153,7 @@ fn compose(
                 let (bundles, cap) = policy.bundling(&row.key.rule);
                 ready.push(Ready {
                     reminder: row.id,
+                    task: row.task,
                     channel: row.key.channel,
                     address: found.address.clone(),
                     hours: hours_name,
@@ -196,6 +197,7 @@ fn compose(
             expires_at: expires(policy, &message.hours, day).unwrap_or(policy.calendar.end_of(day)),
             hours: message.hours,
             earlier: message.earlier,
+            part: message.part,
             not_before: now,
             reminders: message.reminders,
         })

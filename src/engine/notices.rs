@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 
 use super::{
     Engine, agency_name,
-    facts::{days_off, document, rolled_because},
+    facts::{days_counted_otherwise, document, rolled_because},
     policy::Policy,
 };
 use crate::{
@@ -158,7 +158,7 @@ fn facts(
         deadline_basis: if rolled.is_empty() { basis } else { format!("{basis}; {rolled}") },
         days_overdue: i64::from(effective.until((Unit::Day, today)).map_or(0, |span| span.get_days())),
         working_days_overdue: calendar.working_between(effective, today).map_err(uncovered)?,
-        calendar_notes: days_off(calendar, effective, today),
+        calendar_notes: days_counted_otherwise(calendar, effective, today),
         urgings: urgings(policy, urged, texts, filing),
         imported_urgings: texts.imported_urgings,
         explanation: String::new(),

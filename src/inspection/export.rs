@@ -234,13 +234,25 @@ fn inside(directory: &Path, path: &str) -> std::result::Result<PathBuf, ExportEr
 }
 
 /// Puts `bytes` under `path`, replacing nothing: where another file stands it is set aside first and its new path
-/// answered. Both the file and its name are on the disk when this returns.
+/// answered. Both the file and its name are on the disk when this returns. Several machines may share the folder: what
+/// another one put there meanwhile, the same bytes, is no other file.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folders(folder)?;
-    if read_plain(path).is_ok_and(|old| old == bytes) {
+    let placed = match place(path, bytes, folder) {
+        // Another machine that started just then took the temporary file for one that a crash had left.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => place(path, bytes, folder),
+        placed => placed,
+    };
+    let aside = placed?;
+    sync_folder(folder)?;
+    Ok(aside)
+}
+
+fn place(path: &Path, bytes: &[u8], folder: &Path) -> io::Result<Option<PathBuf>> {
+    let there = || read_plain(path).is_ok_and(|old| old == bytes);
+    if there() {
         // The crash came between the rename and the mark.
-        sync_folder(folder)?;
         return Ok(None);
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -253,6 +265,10 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
         // Twice at most: somebody who keeps putting files there is an error, not a race to be won.
         for _ in 0..2 {
             match rename_new(&temporary, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && there() => {
+                    fs::remove_file(&temporary)?;
+                    return Ok(aside);
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => aside = Some(set_aside(path)?),
                 other => return other.map(|()| aside),
             }
@@ -263,9 +279,7 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
         // What remains of it is removed at the next start if it cannot be now.
         let _ = fs::remove_file(&temporary);
     }
-    let aside = placed?;
-    sync_folder(folder)?;
-    Ok(aside)
+    placed
 }
 
 /// Reads a plain file of a size that ours may have. Links are not followed and pipes not opened: somebody may have put
@@ -376,6 +390,25 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_who_write_one_file_at_once_leave_one_and_set_none_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<PathBuf> = (0..200).map(|n| folder.path().join(format!("2026/11/{n:04}.html"))).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for (n, path) in names.iter().enumerate() {
+                        let bytes = format!("phiếu báo số {n}");
+                        assert_eq!(put(path, bytes.as_bytes()).unwrap(), None, "{}", path.display());
+                    }
+                });
+            }
+        });
+        let left = fs::read_dir(folder.path().join("2026/11")).unwrap().count();
+        assert_eq!(left, names.len(), "nothing beside them");
+        assert_eq!(fs::read_to_string(&names[7]).unwrap(), "phiếu báo số 7");
+    }
 
     #[test]
     fn a_path_that_leads_out_is_refused() {

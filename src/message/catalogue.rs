@@ -137,6 +137,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("outcome", "kết quả"),
     ("pale", "màu nền của mục"),
     ("parent", "tên cơ quan cấp trên ở đầu phiếu"),
+    ("part", "phần 2/19, khi thư nhiều nhiệm vụ được chia; trống khi không chia"),
     ("parts", "các phần của phiếu"),
     ("party", "đúng khi là khối đảng"),
     ("place", "chức vụ và cơ quan của người nhận; trên phiếu: địa danh"),

@@ -9,6 +9,7 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 
 use crate::planning::{
+    bundle::Part,
     rules::{Audience, ChannelKind},
     task::{Block, Clock, Role, Secrecy, Urgency},
 };
@@ -144,6 +145,9 @@ pub struct LetterFacts {
     pub calendar_notes: Vec<String>,
     /// The day of an earlier message whose fate is unknown: "có thể đồng chí đã nhận thư này ngày …".
     pub maybe_received_on: Option<Date>,
+    /// Of a letter with more tasks than one can name: the others stand in the other parts.
+    #[serde(default)]
+    pub part: Part,
     /// A neutral text without any content: the items are classified.
     pub classified: bool,
     /// Replies are read by a person at this address.

@@ -186,6 +186,20 @@ pub fn ask(item: &ItemFacts, year: i16) -> String {
     }
 }
 
+/// Whether its reader is asked for progress, results or reasons: those of the agency that has the task.
+pub fn reports(item: &ItemFacts) -> bool {
+    matches!(
+        Audience::from_ledger_word(&item.why.audience).as_ref().map(Audience::owner),
+        Some(
+            Audience::Handler
+                | Audience::AgencyHead
+                | Audience::AgencyDeputy
+                | Audience::AgencyContact
+                | Audience::AgencyBox
+        )
+    ) && !matches!(item.nearness, Nearness::Confirm | Nearness::Returned)
+}
+
 /// What the link under an item is called.
 pub fn action(item: &ItemFacts) -> &'static str {
     let works = !matches!(
@@ -295,6 +309,11 @@ pub fn tally(facts: &LetterFacts) -> String {
         .join(", ")
 }
 
+/// `phần 2/19`; `None` where the letter was not divided.
+pub fn part(facts: &LetterFacts) -> Option<String> {
+    (facts.part.of > 1).then(|| format!("phần {}/{}", facts.part.n, facts.part.of))
+}
+
 /// A letter's sections in their order, in lower case.
 pub const SECTIONS: [(Nearness, &str); 5] = [
     (Nearness::Overdue, "quá hạn"),
@@ -307,7 +326,9 @@ pub const SECTIONS: [(Nearness, &str); 5] = [
 /// The subject in the office's fixed forms.
 pub fn subject(facts: &LetterFacts) -> String {
     let [item] = facts.items.as_slice() else {
-        return format!("[Nhắc việc] {} nhiệm vụ: {}", facts.items.len(), tally(facts));
+        // First, for an inbox shows some forty characters.
+        let part = part(facts).map(|part| format!("{}, ", words::capital(&part))).unwrap_or_default();
+        return format!("[Nhắc việc] {part}{} nhiệm vụ: {}", facts.items.len(), tally(facts));
     };
     let code = one_line(&item.code, 40);
     let limit = words::date(item.effective);

@@ -9,7 +9,7 @@ use super::{
     facts::{LetterFacts, Nearness},
     sample, *,
 };
-use crate::planning::{rules, task};
+use crate::planning::{bundle::Part, rules, task};
 
 mod wire;
 
@@ -249,6 +249,33 @@ fn a_letter_that_may_have_come_before_and_a_late_or_corrected_one_say_so() {
         assert!(part.contains("Có thể đồng chí đã nhận thư này ngày 24/11/2026"));
         assert!(part.contains("điều chỉnh từ ngày 30/11/2026 thành ngày 17/11/2026"));
         assert!(part.contains("đến kỳ từ ngày 20/11/2026"));
+    }
+}
+
+#[test]
+fn a_letter_in_parts_says_which_it_is_and_a_whole_one_says_nothing_of_parts() {
+    let mut facts = sample::digest();
+    facts.part = Part { n: 2, of: 19 };
+    let text = letter(&facts);
+    assert_eq!(text.subject, "[Nhắc việc] Phần 2/19, 6 nhiệm vụ: 2 quá hạn, 1 đến hạn hôm nay, 3 sắp đến hạn");
+    for part in [text.text.replace('\n', " "), text.html] {
+        assert!(part.contains("được chia làm 19 phần, việc gấp nhất ở phần 1. Đây là phần 2; mỗi nhiệm vụ chỉ nêu"));
+        assert!(part.contains("cần chú ý ở phần 2/19: 2 quá hạn"));
+    }
+    let whole = letter(&sample::digest());
+    assert!(!format!("{} {} {}", whole.subject, whole.text, whole.html).to_lowercase().contains("phần 1"));
+}
+
+#[test]
+fn where_no_page_is_to_be_opened_whoever_is_asked_for_progress_hears_where_it_goes() {
+    let mut facts = sample::single();
+    assert!(letter(&facts).text.replace('\n', " ").contains("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với"));
+    facts.items[0].link = None;
+    for (audience, asked) in [("agency_head", true), ("handler", true), ("superior_head", false), ("monitor", false)] {
+        facts.items[0].why.audience = audience.into();
+        let text = letter(&facts).text.replace('\n', " ");
+        let there = text.contains("Tiến độ, kết quả hoặc khó khăn, vướng mắc, đề nghị báo cho đồng chí Hoàng Thu Hạnh");
+        assert_eq!(there, asked, "{audience}: {text}");
     }
 }
 

@@ -7,7 +7,10 @@ use super::{
     facts::{Contact, ItemFacts, LetterFacts, Nearness, Recipient},
     phrases, words,
 };
-use crate::planning::task::{Role, Urgency};
+use crate::planning::{
+    bundle::Part,
+    task::{Role, Urgency},
+};
 
 /// A letter of one or several tasks.
 #[derive(Debug, Serialize)]
@@ -23,6 +26,8 @@ pub struct Letter<'a> {
     /// `8 giờ 00 ngày 25/11/2026`
     pub as_of: String,
     pub count: usize,
+    /// `phần 2/19` of a letter that was divided, else empty.
+    pub part: String,
     /// `2 quá hạn, 1 đến hạn hôm nay`
     pub tally: String,
     /// Said before anything else: whose letter it is, that it may have come before.
@@ -181,6 +186,13 @@ pub(super) fn to(recipient: &Recipient) -> To {
 
 fn notes(facts: &LetterFacts, you: &str, with_reason: bool) -> Vec<String> {
     let mut notes = Vec::new();
+    let Part { n, of } = facts.part;
+    if of > 1 && with_reason {
+        notes.push(format!(
+            "Đợt này {you} có nhiều nhiệm vụ nên thư được chia làm {of} phần, việc gấp nhất ở phần 1. Đây là phần {n}; mỗi \
+             nhiệm vụ chỉ nêu ở một phần."
+        ));
+    }
     let stands_in = clause(&facts.recipient.stands_in_for, 200);
     if !stands_in.is_empty() && with_reason {
         notes.push(format!("Thư này gửi đến {you} vì {stands_in}; đề nghị chuyển đến người có trách nhiệm."));
@@ -285,7 +297,13 @@ fn whom_to_ask(facts: &LetterFacts) -> String {
         whom.push_str(&format!(", thư điện tử {email}"));
     }
     let reply = if facts.can_reply { ", hoặc trả lời thư này" } else { "" };
-    format!("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với {whom}{reply}.")
+    // Where no link leads to the task's page, whoever is asked for progress has to be told where it goes.
+    let without_page = facts.items.iter().any(|item| phrases::reports(item) && link(item.link.as_deref()).is_none());
+    if without_page {
+        format!("Tiến độ, kết quả hoặc khó khăn, vướng mắc, đề nghị báo cho {whom}{reply}.")
+    } else {
+        format!("Trường hợp có khó khăn, vướng mắc, đề nghị trao đổi với {whom}{reply}.")
+    }
 }
 
 fn preheader(first: &ItemFacts, single: bool, year: i16) -> String {
@@ -327,6 +345,7 @@ pub fn letter(facts: &LetterFacts) -> Letter<'_> {
         closing: String::new(),
         as_of: words::moment(facts.as_of),
         count: facts.items.len(),
+        part: phrases::part(facts).unwrap_or_default(),
         tally: phrases::tally(facts),
         notes: notes(facts, &to.you, true),
         sections,

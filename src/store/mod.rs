@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod policy;
 #[expect(clippy::duplicate_mod, reason = "the statements of store/sql are compiled once for each database")]
 pub mod postgres;
+pub mod reading;
 pub mod register;
 pub mod sqlite;
 pub mod transfer;

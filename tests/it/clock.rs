@@ -1,6 +1,7 @@
 //! Clocks that lie, and days on which nothing ran: early nothing, twice nothing, and what was held goes on by itself or by
 //! an operator's word.
 
+mod many;
 pub mod office;
 mod tet;
 mod zone;

@@ -8,6 +8,7 @@
 mod answers;
 mod clock;
 mod copies;
+mod daily;
 mod damage;
 mod days;
 mod disk;
@@ -18,7 +19,9 @@ mod life;
 mod moments;
 mod refusals;
 mod reload;
+mod standing;
 mod tet;
 mod texts;
 mod twenty;
 pub mod world;
+mod zone;

@@ -19,12 +19,13 @@ const NOT_OF_THE_DAEMON: &[(&str, &str, &str)] = &[
     ("acts.rs", "SELECT t.id, t.code, t.work, t.state", "`task list`"),
     ("intake.rs", "", "the import: a person waits for it"),
     ("intake_directory.rs", "", "the import"),
-    ("intake_stored.rs", "", "the import"),
     ("register.rs", "UPDATE notice SET withdrawn_seq", "`notice withdraw`"),
 ];
 
 const COUNTS: &str = "SELECT (SELECT count(*) FROM task WHERE next_look_at IS NOT NULL)";
 const SENT_ON: &str = "SELECT channel, address, CAST(sum(n) AS BIGINT)";
+const ORPHANS: &str = "DELETE FROM document WHERE id NOT IN";
+const IMPORTED: &str = "an import that makes a task a secret of the State, while a person waits for it";
 const COUNTED: &str = "the figures count just these, in an index that holds nothing else";
 const ALL_OF_THEM: &str = "all that waits or is under way is wanted, and the index holds nothing else";
 const ASKED: &str = "a person asks for it by hand";
@@ -35,6 +36,8 @@ const RIGHT: &[(&str, &str, &str)] = &[
     (COUNTS, "SCAN task USING INDEX task_held", COUNTED),
     (COUNTS, "SCAN message USING INDEX message_leased", COUNTED),
     (COUNTS, "SCAN file_export USING INDEX file_export_unwritten", COUNTED),
+    (ORPHANS, "SCAN document", IMPORTED),
+    (ORPHANS, "SCAN task", IMPORTED),
     (SENT_ON, "SCAN message USING INDEX message_due", ALL_OF_THEM),
     (SENT_ON, "SCAN message USING INDEX message_leased", ALL_OF_THEM),
     ("SELECT id, state, lease_token, crashes FROM message", "SCAN message USING INDEX message_leased", ALL_OF_THEM),

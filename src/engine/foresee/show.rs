@@ -16,6 +16,7 @@ use crate::{
         recipient,
     },
     planning::{
+        bundle::Part,
         directory::TaskPeople,
         ledger::{LedgerEntry, ReminderKey, ReminderState},
         rules::{Audience, ChannelKind},
@@ -65,6 +66,8 @@ pub struct Parcel {
     /// Empty where nobody can be reached.
     pub address: String,
     pub person: String,
+    /// Which part of a letter that was divided.
+    pub part: Part,
     /// In the order in which it carries them; other tasks' too.
     pub items: Vec<Item>,
 }
@@ -96,6 +99,7 @@ impl Collecting {
                 channel: first.channel,
                 address: first.address.to_owned(),
                 person: first.person.to_owned(),
+                part: events[0].part,
                 items: told.iter().map(Item::of).collect(),
             });
         }
@@ -196,6 +200,7 @@ pub fn compose(
         expires_at: Timestamp::MAX,
         earlier: None,
         earlier_at: None,
+        part: parcel.part,
         frozen: None,
         rows,
     };

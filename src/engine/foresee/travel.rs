@@ -23,6 +23,7 @@ use crate::{
         policy::Policy,
     },
     planning::{
+        bundle::{MOST_TASKS, Part, parts},
         calendar::Hours,
         directory::{Reached, TaskPeople},
         ledger::ReminderKey,
@@ -50,6 +51,7 @@ pub struct Event {
     pub send_at: Timestamp,
     /// What travels together, from 1; 0 for a notice or where nobody can be reached.
     pub message: u32,
+    pub part: Part,
     pub deferred_by: Option<DeferredBy>,
 }
 
@@ -244,6 +246,7 @@ impl<'a> Traveller<'a> {
             recipient: NOBODY,
             send_at,
             message: 0,
+            part: Part::default(),
             deferred_by: (late && rung.slots != NOTICE).then_some(DeferredBy::Hours),
         };
         if rung.slots == NOTICE {
@@ -378,6 +381,7 @@ impl<'a> Traveller<'a> {
             oldest: Timestamp,
             passes: bool,
             cap: Option<u32>,
+            events: usize,
         }
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of: HashMap<Together, u32> = HashMap::new();
@@ -398,13 +402,14 @@ impl<'a> Traveller<'a> {
             let key = (channel, address, way.hours, classified, alone);
             let deadline = duty.deadline.unwrap_or(*self.foresight.moments.get(rung.at));
             let number = *group_of.entry(key).or_insert_with(|| {
-                groups.push(Group { key, oldest: deadline, passes: false, cap: None });
+                groups.push(Group { key, oldest: deadline, passes: false, cap: None, events: 0 });
                 groups.len() as u32 - 1
             });
             let group = &mut groups[number as usize];
             group.oldest = group.oldest.min(deadline);
             group.passes |= way.cap.is_none();
             group.cap = group.cap.into_iter().chain(way.cap).min();
+            group.events += 1;
             grouped.push((number, deadline, event));
         }
         let mut order: Vec<u32> = (0..groups.len() as u32).collect();
@@ -417,33 +422,47 @@ impl<'a> Traveller<'a> {
                 .then_with(|| if a.key.1 == b.key.1 { Ordering::Equal } else { text(a).cmp(text(b)) })
                 .then_with(|| rest(a).cmp(&rest(b)))
         });
-        let mut message_of = vec![0; groups.len()];
+        grouped.sort_by_key(|(group, deadline, event)| (*group, *deadline, event.place()));
+        let mut starts: Vec<usize> = Vec::with_capacity(groups.len());
+        groups.iter().fold(0, |start, group| {
+            starts.push(start);
+            start + group.events
+        });
         for number in order {
             let group = &groups[number as usize];
+            let start = starts[number as usize];
+            let together = &grouped[start..start + group.events];
             let count = counts.entry((group.key.0, group.key.1)).or_default();
             if !group.passes && group.cap.is_some_and(|cap| *count >= cap) {
-                continue;
-            }
-            *count += 1;
-            *numbers += 1;
-            message_of[number as usize] = *numbers;
-        }
-        grouped.sort_by_key(|(group, deadline, event)| (message_of[*group as usize], *deadline, event.place()));
-        for (group, _, event) in grouped {
-            let message = message_of[group as usize];
-            if message > 0 {
-                events.push(Event { message, send_at: moment, ..event });
-                continue;
-            }
-            let way = &self.ways[self.rung(&event).step as usize];
-            let tomorrow = self.policy.calendar.end_of(day);
-            match self.policy.calendar.send_at(tomorrow, &way.hours_value, way.at) {
-                Ok(leaves) => {
-                    let event = Event { deferred_by: Some(DeferredBy::Cap), send_at: leaves, ..event };
-                    later.entry(leaves).or_default().push(event);
+                let tomorrow = self.policy.calendar.end_of(day);
+                for (.., event) in together {
+                    let way = &self.ways[self.rung(event).step as usize];
+                    match self.policy.calendar.send_at(tomorrow, &way.hours_value, way.at) {
+                        Ok(leaves) => {
+                            let event = Event { deferred_by: Some(DeferredBy::Cap), send_at: leaves, ..*event };
+                            later.entry(leaves).or_default().push(event);
+                        }
+                        Err(_) => rest.push(*event),
+                    }
                 }
-                Err(_) => rest.push(event),
+                continue;
             }
+            let (places, of) = if together.len() <= MOST_TASKS {
+                (Vec::new(), 1)
+            } else {
+                let tasks: Vec<u32> = together.iter().map(|(.., event)| self.duty(&self.rung(event)).task).collect();
+                parts(&tasks, group.key.0, group.key.3)
+            };
+            let from = events.len();
+            for (n, (.., event)) in together.iter().enumerate() {
+                let place = places.get(n).copied().unwrap_or_default();
+                let part = Part { n: place + 1, of };
+                events.push(Event { message: *numbers + part.n, part, send_at: moment, ..*event });
+            }
+            // Stable: a task with two deadlines is named where the earlier one is.
+            events[from..].sort_by_key(|event| event.message);
+            *count += of;
+            *numbers += of;
         }
         events.append(&mut rest);
     }

@@ -7,6 +7,7 @@ use super::{ahead, bare, bare_notice, digest, document, item, notice, single, wh
 use crate::{
     message::daily::DailyFacts,
     message::facts::{Contact, ItemFacts, LetterFacts, Nearness, NextStep, NoticeFacts, Recipient},
+    planning::bundle::Part,
     planning::task::{Block, Clock, Role, Secrecy, Urgency},
 };
 
@@ -307,6 +308,7 @@ fn longest_digest() -> LetterFacts {
     let mut facts = longest();
     let item = facts.items[0].clone();
     facts.items = (0..120).map(|n| ItemFacts { code: format!("NV26-CTHD-TTHC-{n:06}/2026"), ..item.clone() }).collect();
+    facts.part = Part { n: 12, of: 19 };
     facts
 }
 

@@ -158,6 +158,7 @@ pub fn single() -> LetterFacts {
         },
         calendar_notes: vec!["24/11 là ngày nghỉ".into()],
         maybe_received_on: None,
+        part: Default::default(),
         classified: false,
         can_reply: true,
     }

@@ -19,6 +19,7 @@ pub(super) const STEPS: &[(i64, &str, &str)] = &[
     (5, "clock", include_str!("../migrations/postgres/0005_clock.sql")),
     (7, "letter", include_str!("../migrations/postgres/0007_letter.sql")),
     (8, "revision", include_str!("../migrations/postgres/0008_revision.sql")),
+    (9, "part", include_str!("../migrations/postgres/0009_part.sql")),
 ];
 
 /// The newest schema this program knows.
@@ -55,7 +56,8 @@ pub(super) async fn assert_known(pool: &PgPool) -> Result<()> {
     match stands {
         Some(stands) if stands == newest() => Ok(()),
         Some(stands) => Err(StoreError::Refused(format!(
-            "the database's schema is version {stands}, this program's {}: run `dondoc db migrate` first",
+            "the database's schema is version {stands}, this program's {}: start `dondoc run` of this version once, it brings the \
+             database up to date",
             newest()
         ))),
         None => Err(StoreError::Refused("it has no register; is it a database of this program?".into())),

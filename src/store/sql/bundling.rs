@@ -18,7 +18,8 @@ pub(super) const ASIDES: usize = 5_000;
 pub(super) async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) -> Result<()> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO message(channel, address, person, recipient, classified, hours, state, not_before, expires_at, earlier, \
-         created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10) RETURNING id",
+         created_at, changed_at, part, parts) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10, $11, $12) RETURNING id",
     )
     .bind(message.channel.as_str())
     .bind(&message.address)
@@ -30,6 +31,8 @@ pub(super) async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) ->
     .bind(message.expires_at.as_millisecond())
     .bind(message.earlier)
     .bind(now.as_millisecond())
+    .bind(i64::from(message.part.n))
+    .bind(i64::from(message.part.of))
     .fetch_one(&mut *tx)
     .await?;
     // A reminder that was suppressed between reading and writing stays so; the message then simply lacks it.

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     planning::{
+        bundle::Part,
         ledger::ReminderState,
         rules::{Audience, ChannelKind},
         task::{AgencyId, Block, PersonId, ReminderId, Role, Secrecy, TaskId, TaskState},
@@ -374,7 +375,7 @@ async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, message
         claimable!("$1"),
         ") AS j WHERE message.id = j.id AND message.state = 'pending' AND message.not_before <= $3 \
          RETURNING message.id, lease_token, tries, channel, address, person, recipient, classified, hours, attempts, expires_at, \
-         earlier, coalesce((SELECT l.bytes FROM letter l WHERE l.message = message.id), bytes) AS bytes, message_id, \
+         earlier, part, parts, coalesce((SELECT l.bytes FROM letter l WHERE l.message = message.id), bytes) AS bytes, message_id, \
          (SELECT e.dated_at FROM message e WHERE e.id = message.earlier) AS earlier_at",
     ))
     .bind(&wanted)
@@ -435,6 +436,7 @@ fn claimed(row: &DbRow) -> Result<Claimed> {
         expires_at: instant(row, "expires_at")?,
         earlier: row.try_get("earlier")?,
         earlier_at: instant_opt(row, "earlier_at")?,
+        part: Part { n: number(row, "part")?, of: number(row, "parts")? },
         frozen: bytes.zip(message_id).map(|(bytes, message_id)| FrozenBytes { bytes, message_id }),
         rows: Vec::new(),
         list: None,

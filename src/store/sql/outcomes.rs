@@ -87,8 +87,8 @@ async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, toke
                 .bind(token)
                 .fetch_optional(&mut *tx)
                 .await?;
-                if classified == Some(false) {
-                    lead_to_box(tx, now, id).await?;
+                if let Some(classified) = classified {
+                    lead_to_box(tx, now, id, classified).await?;
                 }
             }
             die(tx, now, id, token, "refused").await
@@ -226,8 +226,8 @@ pub(super) async fn back_to_pending(
 
 /// Each reminder of a refused message goes another way, and the refused one is listed as unreachable: to the box of the
 /// agency its audience belongs to, and where that box itself (or an office that is written to at its box) refuses, to
-/// the monitor.
-async fn lead_to_box(tx: &mut Conn, now: Timestamp, id: i64) -> Result<()> {
+/// the monitor. Of a classified task nothing goes to anybody else: there the list is all.
+async fn lead_to_box(tx: &mut Conn, now: Timestamp, id: i64, classified: bool) -> Result<()> {
     let carried: Vec<(i64, String)> = sqlx::query_as(
         "SELECT id, CASE WHEN audience IN ('handler', 'agency_head', 'agency_deputy', 'agency_contact') THEN 'agency_box' \
          WHEN audience IN ('superior_head', 'monitor') THEN 'box_of:' || audience ELSE 'monitor' END \
@@ -237,7 +237,9 @@ async fn lead_to_box(tx: &mut Conn, now: Timestamp, id: i64) -> Result<()> {
     .fetch_all(&mut *tx)
     .await?;
     for (reminder, to) in carried {
-        fall_back(tx, now, ReminderId(reminder), &to, ChannelKind::Email).await?;
+        if !classified {
+            fall_back(tx, now, ReminderId(reminder), &to, ChannelKind::Email).await?;
+        }
         sqlx::query(
             "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
              SELECT agency, audience, channel, task, 'refused', $2 FROM reminder WHERE id = $1 \

@@ -218,5 +218,6 @@ fn migrator() -> Migrator {
         step(5, "clock", include_str!("../migrations/sqlite/0005_clock.sql")),
         step(7, "letter", include_str!("../migrations/sqlite/0007_letter.sql")),
         step(8, "revision", include_str!("../migrations/sqlite/0008_revision.sql")),
+        step(9, "part", include_str!("../migrations/sqlite/0009_part.sql")),
     ])
 }

@@ -324,6 +324,7 @@ pub fn due(key: ReminderKey, when: i64) -> Plan {
 
 pub fn message(reminders: &[ReminderId]) -> NewMessage {
     NewMessage {
+        part: Default::default(),
         channel: ChannelKind::Email,
         address: "a@x.example".into(),
         person: Some(HANDLER),

@@ -237,6 +237,10 @@ pub async fn a_classified_message_that_is_refused_goes_nowhere_else<D: Database>
     assert!(claimed.classified);
     office.answer(1, &claimed, "recipient", Next::Dead { fallback: true }).await;
     assert_eq!(office.told(task).await, ["truoc-5: dead refused"]);
+    // But nobody is silently unreachable: its slot is listed, until a later message is accepted.
+    assert_eq!(office.store().unreachable().await.unwrap().len(), 1);
+    assert!(office.store().retry(at(2), id, "the address was mended").await.unwrap());
+    assert!(office.store().unreachable().await.unwrap().is_empty());
 }
 
 pub async fn what_stands_in_for_a_refused_message_is_taken_back_when_that_is_retried<D: Database>() {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use dondoc::{
     planning::{
+        bundle::Part,
         ledger::ReminderState,
         rules::{Audience, ChannelKind},
     },
@@ -32,7 +33,8 @@ pub async fn a_reminder_becomes_ready_then_a_message_then_pending<D: Database>()
     assert_eq!((ready[0].handler, ready[0].due_date), (Some(HANDLER), Some(date(2026, 12, 15))));
     assert_eq!(ready[0].earlier, None);
 
-    let made = NewMessage { not_before: at(10), ..message(&[ready[0].id]) };
+    let part = Part { n: 2, of: 3 };
+    let made = NewMessage { not_before: at(10), part, ..message(&[ready[0].id]) };
     let id = office.bundle_as(made).await;
     assert_eq!(office.state_of(task).await, ReminderState::InMessage);
     assert!(office.store().ready_reminders(at(500)).await.unwrap().is_empty());
@@ -42,6 +44,7 @@ pub async fn a_reminder_becomes_ready_then_a_message_then_pending<D: Database>()
     let row = office.message(id).await;
     assert_eq!((row.to.as_str(), row.not_before), ("a@x.example", at(10)));
     assert_eq!(row.reminders, [("NV26-000001".to_owned(), "truoc-5".to_owned())]);
+    assert_eq!(office.claim(10, id).await.part, part);
 }
 
 pub async fn reminders_set_aside_wait_end_or_go_another_way<D: Database>() {

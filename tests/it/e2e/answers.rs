@@ -1,6 +1,7 @@
 //! What commands answer: the JSON fields that scripts depend on, and the exit codes.
 
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::world::{World, local};
 
@@ -148,4 +149,36 @@ fn exit_codes_are_those_that_scripts_depend_on() {
     std::fs::write(world.path("dondoc.toml"), good.replace("batch", "bacth").replace("[scan]", "[scna]")).unwrap();
     assert_eq!(world.dondoc(&["run"]).code, 2);
     assert_eq!(world.dondoc(&["check"]).code, 3, "check found faults");
+}
+
+#[test]
+fn whoever_holds_only_a_copy_checks_it_without_settings_and_finds_what_was_changed() {
+    let Some(world) = World::at("2026-11-20T20:00:00") else { return };
+    world.import_sample();
+    assert_eq!(world.dondoc(&["run", "--once"]).code, 0);
+    world.json(&["db", "backup", "copy.db"]);
+    let ask = |arguments: &[&str]| {
+        world.dondoc_with(arguments, |command| {
+            command.env("DONDOC_CONFIG", world.path("there-is-none.toml"));
+        })
+    };
+    let verified = ask(&["register", "verify", "--db", "copy.db", "--format", "json"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    assert!(verified.json()["entries"].as_i64() > Some(5), "{verified:?}");
+    assert_eq!(verified.json()["head"], world.json(&["register", "verify"])["head"]);
+    assert_eq!(ask(&["db", "check", "--db", "copy.db"]).code, 0);
+    // Without the file it has to be known which database is meant.
+    assert_eq!(ask(&["register", "verify"]).code, 2);
+
+    // Somebody edits a notice, past the database's own refusal.
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let options = SqliteConnectOptions::new().filename(world.path("copy.db"));
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("DROP TRIGGER notice_no_edit").execute(&mut db).await.unwrap();
+        let change = "UPDATE notice SET facts = replace(facts, 'days_overdue\":', 'days_overdue\":1') WHERE number = 2";
+        assert_eq!(sqlx::query(change).execute(&mut db).await.unwrap().rows_affected(), 1);
+        db.close().await.unwrap();
+    });
+    let verified = ask(&["register", "verify", "--db", "copy.db", "--format", "json"]);
+    assert_eq!((verified.code, &verified.json()["ok"]), (3, &json!(false)), "{verified:?}");
 }

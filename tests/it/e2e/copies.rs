@@ -45,6 +45,7 @@ fn held(world: &World, why: &str) -> Daemon {
     assert_eq!((&status["held"]["code"], &status["ready"]), (&json!(why), &json!(false)), "{status}");
     let said = world.dondoc(&["status"]);
     assert!(said.code == 3 && said.out.contains("KHÔNG GỬI") && said.out.contains("dondoc instance adopt"), "{said:?}");
+    assert!(!said.out.contains("Dịch vụ KHÔNG chạy"), "it runs, and waits: {said:?}");
     let complaints = daemon.complaints();
     assert_eq!(complaints.len(), 1, "it is said once: {complaints:#?}");
     assert!(complaints[0].contains("dondoc instance adopt"), "{complaints:?}");
@@ -182,6 +183,8 @@ fn a_copy_in_another_folder_and_one_without_its_neighbour_are_held() {
 
     let Some(elsewhere) = World::at(LATER) else { return };
     fs::write(elsewhere.path("dondoc.db"), &database).unwrap();
+    let said = elsewhere.dondoc(&["status"]);
+    assert!(said.out.starts_with("KHÔNG GỬI: ") && said.out.contains("\nDịch vụ KHÔNG chạy"), "{said:?}");
     held(&elsewhere, "alone").stop();
     fs::write(elsewhere.path("dondoc.db-instance"), &neighbour).unwrap();
     held(&elsewhere, "moved").stop();

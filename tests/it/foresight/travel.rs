@@ -155,6 +155,7 @@ fn plainly(
 ) -> Vec<(Seen, Timestamp, usize, Option<DeferredBy>)> {
     struct Plain {
         seen: Seen,
+        task: TaskId,
         rule: String,
         due_at: Timestamp,
         send_at: Timestamp,
@@ -179,6 +180,7 @@ fn plainly(
                         None,
                         String::new(),
                     ),
+                    task: record.task.id,
                     rule: f.key.rule.clone(),
                     due_at: f.due_at,
                     send_at: f.due_at.max(start),
@@ -228,6 +230,7 @@ fn plainly(
                             Some(channel),
                             found.map(|reached| reached.address).unwrap_or_default(),
                         ),
+                        task: record.task.id,
                         rule: key.rule.clone(),
                         due_at: due.due_at,
                         send_at: due.send_at,
@@ -256,6 +259,7 @@ fn plainly(
             let (bundles, cap) = policy.bundling(&event.rule);
             Ready {
                 reminder: ReminderId(n as i64 + 1),
+                task: event.task,
                 channel: event.seen.5.unwrap(),
                 address: event.seen.6.clone(),
                 hours: policy.hours(&event.rule).0,
@@ -348,6 +352,44 @@ fn full(traveller: &Traveller<'_>, event: &Event) -> Full {
 
 fn start_of(records: &[TaskRecord], days: i64) -> Timestamp {
     records[0].task.known_at + (24 * days).hours()
+}
+
+/// Letters of more tasks than one names are divided alike, wherever a task has several reminders in them.
+#[test]
+fn a_letter_of_many_tasks_is_divided_as_it_will_be() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let mut divided = 0;
+    for draw in 0..12 {
+        let rules = draw % 3;
+        let some = records().new_tree(&mut runner).unwrap().current();
+        let many: Vec<TaskRecord> = (0..300)
+            .map(|n| {
+                let record = some[n % some.len().min(2)].clone();
+                let task = Task { id: TaskId(n as i64 + 1), code: format!("NV{:03}", (n * 7) % 300), ..record.task };
+                TaskRecord { task, ..record }
+            })
+            .collect();
+        for caps in [None, Some(2)] {
+            let policy = policy(rules, caps, false, true);
+            let start = start_of(&many, 0);
+            let until = start + (24 * 90).hours();
+            let foresight = foresee(&policy, &many, start, until);
+            let mut traveller = Traveller::new(&foresight, &policy, &DIRECTORY);
+            let mut order = InOrder::new(&foresight);
+            let mut answer = Vec::new();
+            let take = &mut |traveller: &Traveller<'_>, leaving: dondoc::engine::foresee::travel::Leaving<'_>| {
+                divided += leaving.events.iter().filter(|event| event.part.of > 1).count();
+                order.take(traveller, &leaving, &mut |event| {
+                    answer.push((seen(traveller, event), event.send_at, event.message as usize, event.deferred_by));
+                    Ok(())
+                })
+            };
+            traveller.travel(start, take).unwrap();
+            assert!(answer == plainly(&policy, &many, start, until), "rules {rules}, caps {caps:?}");
+        }
+    }
+    assert!(divided > 1_000, "{divided}");
 }
 
 proptest! {

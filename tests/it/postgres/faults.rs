@@ -21,13 +21,17 @@ fn slow(fleet: &Fleet, milliseconds: u64) {
     }
 }
 
-/// Ends the daemons, lets what they could not release run out, and lets one of them finish.
-fn finish(fleet: &Fleet, daemons: Vec<Daemon>) {
+/// Ends the daemons, lets what they could not release run out, and lets one of them finish. How many letters waited for
+/// an operator, having been in work at three kills.
+fn finish(fleet: &Fleet, daemons: Vec<Daemon>) -> usize {
     daemons.into_iter().for_each(|daemon| drop(daemon.stop()));
     fleet.leases_run_out();
     let last = fleet.machines[0].run();
     fleet.wait_ended();
+    let poison = fleet.send_what_is_taken_for_poison();
+    fleet.wait_ended();
     last.stop();
+    poison
 }
 
 #[test]
@@ -54,10 +58,13 @@ fn kill_9_of_any_of_three_loses_nothing_and_every_second_copy_says_so() {
             fleet.leases_run_out_of_the_dead(&mut daemons);
         }
     }
-    finish(&fleet, daemons);
+    let poison = finish(&fleet, daemons);
     let second = fleet.judge(0..count);
     let marked = fleet.marked();
-    say(&format!("{kills} kills, {count} letters: {second} second copies, {marked} marked"));
+    say(&format!(
+        "{kills} kills, {count} letters: {second} second copies, {marked} marked, {poison} sent at an operator's word"
+    ));
+    assert!(poison * 10 <= kills, "{poison} letters were taken for the cause of {kills} kills");
     assert!(second <= kills * CONNECTIONS, "{second} second copies of at most {} in flight", kills * CONNECTIONS);
     assert!(second <= marked && marked <= kills * CONNECTIONS, "{marked} marked");
 }
@@ -117,7 +124,7 @@ fn backends_ended_at_random_lose_nothing_and_double_nothing() {
     // Each insists on its outcomes until they are kept; what only the lease holds is left.
     let held = "SELECT count(*) FROM message WHERE state = 'pending'";
     fleet.wait_number("nothing waits to be claimed", held, |n| n == 0);
-    finish(&fleet, daemons);
+    assert_eq!(finish(&fleet, daemons), 0, "nobody crashed");
     let second = fleet.judge(0..count);
     say(&format!("{struck} backends ended, {second} second copies, {} marked", fleet.marked()));
     assert!(struck > 0);
@@ -143,7 +150,7 @@ fn the_server_stopped_in_immediate_mode_and_started_again_loses_nothing() {
     }
     let held = "SELECT count(*) FROM message WHERE state = 'pending'";
     fleet.wait_number("nothing waits to be claimed", held, |n| n == 0);
-    finish(&fleet, daemons);
+    assert_eq!(finish(&fleet, daemons), 0, "nobody crashed");
     let second = fleet.judge(0..count);
     say(&format!("{stops} immediate stops, {second} second copies, {} marked", fleet.marked()));
     assert_eq!(second, 0, "no daemon was killed: each knew what had been accepted");

@@ -530,6 +530,13 @@ pub fn edit(rules: &mut Vec<Ladder>, dice: &mut Dice, now: Timestamp, fresh: &mu
             own.hours = "normal";
             own.at = (8, 0);
             own.effective_from = None;
+            // One that takes all of another's tasks leaves that one without any, which `check` refuses.
+            let same = |rule: &Ladder| {
+                (rule.role, rule.clock, rule.urgency, rule.block) == (own.role, own.clock, own.urgency, own.block)
+            };
+            if rules.iter().any(same) {
+                return "nothing".to_owned();
+            }
             rules.insert(0, own);
             "a rule before the others".to_owned()
         }

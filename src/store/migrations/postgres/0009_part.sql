@@ -1,0 +1,3 @@
+-- Which part of a letter a message is, where it had more tasks than one letter names.
+ALTER TABLE message ADD COLUMN part BIGINT NOT NULL DEFAULT 1 CHECK (part >= 1);
+ALTER TABLE message ADD COLUMN parts BIGINT NOT NULL DEFAULT 1 CHECK (parts >= 1);
