@@ -66,27 +66,29 @@ fn event(out: &mut String, item: &ItemFacts, sequence: i32) {
 }
 
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' | ';' | ',' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b';' | b',' | b'\n')) {
+        out.push_str(&rest[..at]);
+        match &rest[at..=at] {
+            "\n" => out.push_str("\\n"),
+            special => out.extend(["\\", special]),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out
 }
 
 /// Folds at 75 bytes, never within a character.
 fn line(out: &mut String, text: &str) {
-    let mut width = 0;
-    for c in text.chars() {
-        if width + c.len_utf8() > 75 {
-            out.push_str("\r\n ");
-            width = 1;
-        }
-        out.push(c);
-        width += c.len_utf8();
+    let (mut rest, mut room) = (text, 75);
+    while rest.len() > room {
+        let (begin, after) = rest.split_at(rest.floor_char_boundary(room));
+        out.push_str(begin);
+        out.push_str("\r\n ");
+        (rest, room) = (after, 74);
     }
+    out.push_str(rest);
     out.push_str("\r\n");
 }

@@ -4,11 +4,14 @@
 //! real facts, the shipped text goes out instead and says so: a reminder is never lost to a template.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
 };
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
+use minijinja::{
+    AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, escape_formatter, syntax::SyntaxConfig, value::Serde,
+};
 use serde::Serialize;
 
 use super::{
@@ -157,10 +160,13 @@ impl Texts {
         for name in REMOVED_FILTERS {
             templates.remove_filter(name);
         }
-        templates.add_filter("fill", |text: String, first: Option<String>, rest: Option<String>| {
+        templates.set_formatter(|out, state, value| match (state.auto_escape(), value.as_str()) {
+            (AutoEscape::Html, Some(text)) if !value.is_safe() => Ok(escape(out, text)?),
+            _ => escape_formatter(out, state, value),
+        });
+        templates.add_filter("fill", |text: Cow<'_, str>, first: Option<Cow<'_, str>>, rest: Option<Cow<'_, str>>| {
             let first = first.unwrap_or_default();
-            let rest = rest.unwrap_or_else(|| first.clone());
-            fill(&text, &first, &rest)
+            fill(&text, &first, rest.as_deref().unwrap_or(&first))
         });
         templates.add_filter("caps", |text: String| text.to_uppercase());
         templates.add_filter("bold", bold);
@@ -357,33 +363,32 @@ impl Texts {
     fn fill(&self, name: &str, seen: Value) -> Result<String, Box<Broken>> {
         let failed = |error| Box::new((name.to_owned(), error));
         let template = self.templates.get_template(name).map_err(failed)?;
-        let text = if self.own.is_empty() {
+        if self.own.is_empty() {
             // What the shipped ones make of facts is bounded by the facts.
-            template.render(seen).map_err(failed)?
-        } else {
-            let mut out = Bounded(Vec::with_capacity(8 * 1024));
-            template.render_captured_to(seen, &mut out).map_err(failed)?;
-            String::from_utf8(out.0).expect("templates and values are text")
-        };
-        // The engine escapes "/" as well, which only inline scripts need; dates and numbers stay readable in the source.
-        Ok(with_slashes(&text))
+            return template.render(seen).map_err(failed);
+        }
+        let mut out = Bounded(Vec::with_capacity(8 * 1024));
+        template.render_captured_to(seen, &mut out).map_err(failed)?;
+        Ok(String::from_utf8(out.0).expect("templates and values are text"))
     }
 }
 
-/// `text` with each `&#x2f;` as a slash. By its first character: there are few others of these, and a single character
-/// is looked for many at a time.
-fn with_slashes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+/// `text` as it may stand in HTML. The engine's own way escapes "/" as well, which only inline scripts need: dates and
+/// numbers stay readable in the source.
+fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
     let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (shown, length) = if rest.starts_with("&#x2f;") { ('/', 6) } else { ('&', 1) };
-        out.push(shown);
-        rest = &rest[length..];
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')) {
+        out.write_str(&rest[..at])?;
+        out.write_str(match rest.as_bytes()[at] {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            _ => "&#x27;",
+        })?;
+        rest = &rest[at + 1..];
     }
-    out.push_str(rest);
-    out
+    out.write_str(rest)
 }
 
 /// Filters of the engine that a letter has no use for: they mark text as safe, or make much of little.
@@ -408,17 +413,20 @@ impl io::Write for Bounded {
 
 /// `text` as HTML with the first `part` of it in bold: what a sentence template, which is plain text, cannot say.
 fn bold(text: &str, part: &str) -> Value {
-    let escaped = |text: &str| {
-        text.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-            .replace('"', "&quot;")
-            .replace('\'', "&#x27;")
-    };
-    Value::from_safe_string(match text.split_once(part).filter(|_| !part.is_empty()) {
-        Some((before, after)) => format!("{}<b>{}</b>{}", escaped(before), escaped(part), escaped(after)),
-        None => escaped(text),
-    })
+    let parts = text.split_once(part).filter(|_| !part.is_empty());
+    let (before, after) = parts.unwrap_or((text, ""));
+    let mut out = String::with_capacity(text.len() + 16);
+    let escaped = escape(&mut out, before).and_then(|()| match parts {
+        Some(_) => {
+            out.push_str("<b>");
+            escape(&mut out, part)?;
+            out.push_str("</b>");
+            escape(&mut out, after)
+        }
+        None => Ok(()),
+    });
+    escaped.expect("a string takes all that is written");
+    Value::from_safe_string(out)
 }
 
 /// The error as it may be logged: its detail only where no real facts were in play.
