@@ -1,6 +1,6 @@
 //! What senders ask of the ledger, committed together: gates and outcomes of messages that are under way at one time
-//! share a transaction. Whoever asks waits for the commit, and no longer: what comes while one is under way goes into the
-//! next, so that nobody waits for company.
+//! share a transaction. A gate waits for the commit, and no longer: what comes while one is under way goes into the
+//! next. An outcome, for which no connection waits, may wait a moment for the gate of the connection's next message.
 //!
 //! First come, first served: what a sender was told of its last message is in the ledger before, or with, the gate of
 //! its next. So a crash leaves at most one message of unknown fate for each that was in hand.
@@ -22,6 +22,14 @@ use crate::{
 /// How long until what cannot be kept is tried again, at first and at last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const KEEP_WAIT: Duration = Duration::from_secs(30);
+
+/// How long outcomes by themselves wait for a gate to share their transaction: longer than a relay takes to answer MAIL
+/// and RCPT, and no time to whoever looks on.
+const COMPANY: Duration = Duration::from_millis(5);
+
+/// A database that does not answer for so long is taken for gone: of a server whose machine died while it held a commit
+/// nothing more is ever heard.
+const SILENT: Duration = Duration::from_secs(120);
 
 /// What goes into one transaction at most: an import waits behind it no longer than a moment.
 const MOST: usize = 64;
@@ -103,6 +111,9 @@ impl Writer {
     async fn run(mut self) {
         while let Some(first) = self.next().await {
             let (mut kept, mut freezes, mut gates) = (Kept::default(), Vec::new(), Vec::new());
+            let mut company = std::pin::pin!(tokio::time::sleep(COMPANY));
+            // By a clock that is set by hand no moment passes.
+            let waits = !matches!(self.clock, Clock::Manual(_));
             let mut next = Some(first);
             while let Some(entry) = next {
                 match entry {
@@ -112,9 +123,16 @@ impl Writer {
                     }
                     Entry::Outcomes(outcomes, answer) => kept.0.push((outcomes, answer)),
                 }
-                next = (gates.len() + kept.len() < MOST).then(|| self.asked.try_recv().ok()).flatten();
+                next = match gates.len() + kept.len() {
+                    MOST.. => None,
+                    _ if waits && gates.is_empty() => tokio::select! {
+                        entry = self.asked.recv() => entry,
+                        () = &mut company => None,
+                    },
+                    _ => self.asked.try_recv().ok(),
+                };
             }
-            match self.store.settle(self.clock.now(), kept.outcomes(), freezes).await {
+            match self.settle(kept.outcomes(), freezes).await {
                 Ok(answers) => {
                     kept.answer(|| Ok(()));
                     gates.into_iter().zip(answers).for_each(|(gate, answer)| tell(gate, Some(answer)));
@@ -132,6 +150,22 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// Commits, or finds out within [`SILENT`] that it cannot. In a task of its own, for giving up must not cancel a
+    /// transaction half-way (sqlx #4385); what it may yet commit is asked again and does no harm: each change is made once,
+    /// by its own token.
+    async fn settle(&self, outcomes: Vec<Recorded>, freezes: Vec<Freeze>) -> Result<Vec<GateAnswer>> {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let settling = tokio::spawn(async move { store.settle(now, outcomes, freezes).await });
+        match tokio::time::timeout(SILENT, settling).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(ended)) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StoreError::silent(Duration::ZERO)),
+            },
+            Err(_) => Err(StoreError::silent(SILENT)),
         }
     }
 
@@ -156,7 +190,7 @@ impl Writer {
             }
             wait = (wait * 2).min(KEEP_WAIT);
             for outcome in std::mem::take(&mut self.stuck) {
-                if let Err(error) = self.store.settle(self.clock.now(), vec![outcome.clone()], Vec::new()).await {
+                if let Err(error) = self.settle(vec![outcome.clone()], Vec::new()).await {
                     self.trouble.notice(&error, self.clock.boot_time());
                     self.stuck.push(outcome);
                 }
@@ -171,7 +205,7 @@ impl Writer {
         while let Some((outcomes, waiting)) = left.next() {
             let (mut answer, mut outcomes) = (Ok(()), outcomes.into_iter());
             while let Some(outcome) = outcomes.next() {
-                match self.store.settle(self.clock.now(), vec![outcome.clone()], Vec::new()).await {
+                match self.settle(vec![outcome.clone()], Vec::new()).await {
                     Ok(_) => {}
                     Err(error) if error.is_of_the_row() => {
                         tracing::error!(
@@ -213,7 +247,7 @@ impl Writer {
                     Entry::Outcomes(outcomes, answer) => kept.0.push((outcomes, answer)),
                 }
             }
-            match self.store.settle(self.clock.now(), kept.outcomes(), Vec::new()).await {
+            match self.settle(kept.outcomes(), Vec::new()).await {
                 Ok(_) => return kept.answer(|| Ok(())),
                 Err(again) if again.is_of_the_row() => {
                     return Box::pin(self.one_by_one(kept)).await;

@@ -46,6 +46,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// No answer came within so long a time.
+    pub fn silent(waited: std::time::Duration) -> Self {
+        let what = format!("the database has given no answer for {} seconds", waited.as_secs());
+        StoreError::Database(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)))
+    }
+
     /// Whether the fault belongs to what was being kept, and not to the database: other rows may still be kept.
     pub fn is_of_the_row(&self) -> bool {
         match self {

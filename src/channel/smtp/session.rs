@@ -289,13 +289,14 @@ impl Session {
         tokio::pin!(sending);
         let begun = watch.seen().written;
         let moving = async {
-            // A body that stands still for a command's deadline, or is not out within the dot's, is given up.
+            // A body that stands still for a command's deadline, or is not out within three of them, is given up: the gate
+            // has seen to it that the lease lasts so long.
             let (mut before, mut spent) = (begun, Duration::ZERO);
             loop {
                 tokio::time::sleep(command).await;
                 spent += command;
                 let now = watch.seen().written;
-                if now == before || spent >= dot {
+                if now == before || spent >= dot.min(command * 3) {
                     return;
                 }
                 before = now;
@@ -457,17 +458,16 @@ fn dotted(message: &str) -> String {
     const END: &str = "\r\n.\r\n";
     let message = message.strip_suffix("\r\n").unwrap_or(message);
     let mut out = String::with_capacity(message.len() + message.len() / 64 + END.len());
-    let mut rest = message;
-    if rest.starts_with('.') {
-        out.push('.');
+    let mut kept = 0;
+    // By the dots, of which a letter has few: a single character is looked for many at a time.
+    for (at, _) in message.match_indices('.') {
+        if at == 0 || message.as_bytes()[at - 1] == b'\n' {
+            out.push_str(&message[kept..at]);
+            out.push('.');
+            kept = at;
+        }
     }
-    while let Some(at) = rest.find("\n.") {
-        let (line, after) = rest.split_at(at + 1);
-        out.push_str(line);
-        out.push('.');
-        rest = after;
-    }
-    out.push_str(rest);
+    out.push_str(&message[kept..]);
     out.push_str(END);
     out
 }
