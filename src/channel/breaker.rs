@@ -87,7 +87,8 @@ impl Breaker {
     pub fn ask(&mut self, now: Timestamp) -> Pass {
         match self.state.clone() {
             State::Closed => Pass::Go,
-            State::Open { until, .. } if now < until => Pass::Wait(until),
+            // A rest longer than any was begun by a clock that was wrong.
+            State::Open { until, .. } if now < until && until <= now + LONGEST_CONFIGURATION => Pass::Wait(until),
             State::HalfOpen { since, .. } if now < since + PROBE_LOST => Pass::Wait(since + PROBE_LOST),
             State::Open { operator, reason, .. } | State::HalfOpen { operator, reason, .. } => {
                 self.state = State::HalfOpen { since: now, operator, reason };

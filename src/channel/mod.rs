@@ -7,6 +7,8 @@ pub mod reply;
 pub mod smtp;
 pub mod zalo;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::planning::outcome::Outcome;
@@ -53,6 +55,11 @@ pub trait Channel: Send + Sync {
 
     /// How many deliveries make sense at once right now.
     fn parallel(&self) -> usize;
+
+    /// How many may begin within so long a time, by the channel's own rate.
+    fn within(&self, _time: Duration) -> usize {
+        usize::MAX
+    }
 
     /// The daemon has nothing more for the moment: connections are ended politely.
     async fn rest(&self);

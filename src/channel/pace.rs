@@ -3,54 +3,65 @@
 
 use std::{sync::Mutex, time::Duration};
 
-/// How many deliveries at once make sense: starts at one, one more after each full round of acceptances, half after a
-/// failure of the site.
+/// How many deliveries at once make sense: starts at one, one more with each acceptance, so twice as many after each
+/// round of them; half after a failure of the site, and from there one more a round.
 #[derive(Debug)]
 pub struct Width {
     most: usize,
-    /// How many at once, acceptances since it last grew, and what the destination was found to bear.
-    now: Mutex<(usize, usize, usize)>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    width: usize,
+    /// Acceptances since it last grew.
+    well: usize,
+    /// Nothing has failed so far.
+    fresh: bool,
+    /// What the destination was found to bear.
+    bears: usize,
 }
 
 impl Width {
     /// From 1 up to `most` (at least 1).
     pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), now: Mutex::new((1, 0, usize::MAX)) }
+        let now = Now { width: 1, well: 0, fresh: true, bears: usize::MAX };
+        Self { most: most.max(1), now: Mutex::new(now) }
     }
 
     /// How many at once right now.
     pub fn get(&self) -> usize {
-        self.lock().0
+        self.lock().width
     }
 
     /// The site took something.
     pub fn well(&self) {
         let mut now = self.lock();
-        now.1 += 1;
-        if now.1 >= now.0 && now.0 < self.most.min(now.2) {
-            (now.0, now.1) = (now.0 + 1, 0);
+        now.well += 1;
+        if (now.fresh || now.well >= now.width) && now.width < self.most.min(now.bears) {
+            (now.width, now.well) = (now.width + 1, 0);
         }
     }
 
     /// The site failed, or left us in doubt.
     pub fn badly(&self) {
         let mut now = self.lock();
-        (now.0, now.1) = ((now.0 / 2).max(1), 0);
+        (now.width, now.well, now.fresh) = ((now.width / 2).max(1), 0, false);
     }
 
     /// The site takes no more at once than these: it is not asked for more before [`Width::afresh`].
     pub fn full(&self, at: usize) {
         let mut now = self.lock();
-        let bears = at.clamp(1, now.2);
-        *now = (now.0.min(bears), 0, bears);
+        now.bears = at.clamp(1, now.bears);
+        (now.width, now.well) = (now.width.min(now.bears), 0);
     }
 
     /// What the site was found to bear is forgotten: a later round may find more.
     pub fn afresh(&self) {
-        self.lock().2 = usize::MAX;
+        self.lock().bears = usize::MAX;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (usize, usize, usize)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -72,6 +83,12 @@ impl Rate {
         Self { interval, next: Mutex::new(Duration::ZERO) }
     }
 
+    /// How many places there are within so long a time; none of them is taken.
+    pub fn within(&self, time: Duration) -> usize {
+        let places = time.as_nanos().checked_div(self.interval.as_nanos());
+        places.map_or(usize::MAX, |places| usize::try_from(places).unwrap_or(usize::MAX))
+    }
+
     /// Takes the next free place and says how long to wait for it. `now` is a time that only moves forward.
     pub fn reserve(&self, now: Duration) -> Duration {
         if self.interval.is_zero() {
@@ -89,17 +106,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_width_grows_by_rounds_and_halves_on_failure() {
-        let width = Width::new(4);
+    fn the_width_doubles_until_the_first_failure_and_grows_by_rounds_after_it() {
+        let width = Width::new(5);
         assert_eq!(width.get(), 1);
-        let mut seen = Vec::new();
-        for _ in 0..12 {
-            width.well();
-            seen.push(width.get());
-        }
-        assert_eq!(seen, [2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]);
+        let after = |times: usize| -> Vec<usize> {
+            let grown = || {
+                width.well();
+                width.get()
+            };
+            std::iter::repeat_with(grown).take(times).collect()
+        };
+        assert_eq!(after(6), [2, 3, 4, 5, 5, 5]);
         width.badly();
         assert_eq!(width.get(), 2);
+        assert_eq!(after(11), [2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5]);
+        width.badly();
         width.badly();
         width.badly();
         assert_eq!(width.get(), 1, "never none at all");
@@ -130,6 +151,15 @@ mod tests {
         let within = starts.iter().filter(|start| **start < now + Duration::from_secs(60)).count();
         assert!((60..=61).contains(&within), "{within}");
         assert_eq!(starts[199] - starts[1], Duration::from_secs(198));
+    }
+
+    #[test]
+    fn places_are_counted_by_the_rate_and_without_one_there_is_no_end_of_them() {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        assert_eq!(Rate::per_minute(2).within(minutes(4)), 8);
+        assert_eq!(Rate::per_minute(1).within(Duration::from_secs(59)), 0);
+        assert_eq!(Rate::per_minute(600).within(minutes(4)), 2_400);
+        assert_eq!(Rate::per_minute(0).within(minutes(4)), usize::MAX);
     }
 
     #[test]

@@ -61,8 +61,10 @@ pub fn last(attempt: &str) -> String {
         "throttled" => "bị yêu cầu gửi chậm lại",
         "site" => "chưa gửi được",
         "configuration" => "sai thiết lập",
-        // Claimed and given back before a byte left: it counts for nothing.
-        "released" => return "chưa đến lượt".to_owned(),
+        // Claimed and given back before a byte left: it counts for nothing. Why it was, an operator may have to know.
+        "released" if matches!(reply, "" | "not begun") => return "chưa đến lượt".to_owned(),
+        "released" => "trả lại hàng chờ",
+        "crashed" => "dịch vụ bị ngắt khi đang gửi",
         "claimed" | "handed_over" => return "đang gửi".to_owned(),
         _ => return attempt.to_owned(),
     };
@@ -99,6 +101,8 @@ mod tests {
         }
         assert_eq!(last("recipient 5.1.1 no such user"), "địa chỉ bị từ chối: 5.1.1 no such user");
         assert_eq!(last("released not begun"), "chưa đến lượt");
+        assert_eq!(last("released the database could not be read"), "trả lại hàng chờ: the database could not be read");
+        assert_eq!(last("crashed"), "dịch vụ bị ngắt khi đang gửi");
         assert_eq!(last("site"), "chưa gửi được");
         assert_eq!(last(""), "");
     }

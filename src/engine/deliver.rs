@@ -30,8 +30,13 @@ const CHUNK_PER_CONNECTION: u32 = 10;
 /// Reminders in messages claimed together, unless one message has more: what they need is read and held at once.
 const REMINDERS: u32 = 2_000;
 
-/// Longer than every phase of a hand-over together (`delivery.md`: connect, commands, the final dot).
+/// Longer than every phase of a hand-over together (`delivery.md`: connect, commands, the final dot), and than the wait for
+/// its beginning: see [`AHEAD`].
 const LEASE: Duration = Duration::from_secs(30 * 60);
+
+/// So much of the channel's rate is claimed at once, and as much may stand in hand: what waits behind them is then still
+/// far from the end of its lease when it comes to its gate, however slow the rate.
+const AHEAD: Duration = Duration::from_secs(4 * 60);
 
 /// Messages that go together, by themselves, of those that were in work at a crash: no more than go at once.
 const FEW: usize = 20;
@@ -196,13 +201,13 @@ impl Engine {
         let (known, material) = match (self.directory().await, self.material(&tasks, lists).await) {
             (Ok(known), Ok(material)) => (known, material),
             (Err(error), _) | (_, Err(error)) => {
-                let at = self.clock.now() + Duration::from_secs(30);
+                let at = self.sober_now() + Duration::from_secs(30);
                 let back = claimed.iter().map(|m| release(m, hold(m, at), "the database could not be read")).collect();
                 keeper.keep(back).await?;
                 return Err(error);
             }
         };
-        let (policy, now) = (self.policy(), self.clock.now());
+        let (policy, now) = (self.policy(), self.sober_now());
         // Composing is work for a processor, not for the tasks that talk to servers.
         let made = tokio::task::spawn_blocking(move || {
             let make = |message| {
@@ -287,7 +292,7 @@ impl Sending {
             if self.ahead.is_none() && !over && self.failure.is_none() && (idle || !alone) {
                 (over, alone) = self.look_ahead(idle);
             }
-            while self.in_hand.len() < self.channel.parallel().max(1)
+            while self.in_hand.len() < self.at_once()
                 && let Some((message, prepared)) = self.waiting.pop_front()
             {
                 let (engine, channel, keeper) = (self.engine.clone(), self.channel.clone(), self.keeper.clone());
@@ -342,12 +347,13 @@ impl Sending {
         if self.engine.stopping().is_cancelled() {
             return (true, false);
         }
-        let at_once = u32::try_from(self.channel.parallel()).unwrap_or(CHUNK);
-        let most = at_once.saturating_mul(CHUNK_PER_CONNECTION).clamp(1, CHUNK);
+        let at_once = u32::try_from(self.at_once()).unwrap_or(CHUNK);
+        let by_rate = u32::try_from(self.channel.within(AHEAD)).unwrap_or(CHUNK);
+        let most = at_once.saturating_mul(CHUNK_PER_CONNECTION).min(by_rate).clamp(1, CHUNK);
         if self.waiting.len() > most as usize {
             return (false, false);
         }
-        let now = self.engine.clock.now();
+        let now = self.engine.sober_now();
         let state = self.engine.with_breaker(self.kind, |breaker| breaker.state().clone());
         if !matches!(state, breaker::State::Closed) && !idle {
             // What is in hand may close it, or open it again.
@@ -362,8 +368,13 @@ impl Sending {
         (false, alone)
     }
 
+    /// How many go at once: no more than the rate lets begin soon.
+    fn at_once(&self) -> usize {
+        self.channel.parallel().min(self.channel.within(AHEAD)).max(1)
+    }
+
     fn abandon_probe(&self) {
-        self.engine.with_breaker(self.kind, |breaker| breaker.abandon(self.engine.clock.now()));
+        self.engine.with_breaker(self.kind, |breaker| breaker.abandon(self.engine.sober_now()));
     }
 }
 

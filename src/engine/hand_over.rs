@@ -92,7 +92,10 @@ impl Engine {
             // still where the token says so, and goes back.
             (Ok(Delivery::Stopped), _) => {
                 let wait = if self.stopping().is_cancelled() { Duration::ZERO } else { Duration::from_secs(30) };
-                Landing::Back(hold(&message, self.clock.now() + wait), "not handed over")
+                if answer == Answer::Stored(GateAnswer::Lost) {
+                    tracing::warn!(message = message.id, channel = %kind, "its lease was at its end before its turn came; it waits for another");
+                }
+                Landing::Back(hold(&message, self.sober_now() + wait), "not handed over")
             }
             (Err(_), Answer::Stored(GateAnswer::Go)) => {
                 Landing::Answered(Outcome::Unknown { reply: panicked.to_owned() })
@@ -115,7 +118,7 @@ impl Engine {
             Landing::Back(next, why) => (release(&message, next, why), Vec::new(), None),
             Landing::Answered(outcome) => {
                 // What is tried again is tried by the right clock.
-                let now = self.reckoned_now();
+                let now = self.sober_now();
                 let observed =
                     self.with_breaker(kind, |breaker| breaker.observe(message.id, &message.address, outcome, now));
                 let recorded = Recorded {

@@ -176,6 +176,11 @@ impl Engine {
         self.with_watch(|watch| watch.reckoned(seen.wall, seen.boot))
     }
 
+    /// The present instant where the clock is believed, else the best guess of it: what waits, waits by this.
+    pub(super) fn sober_now(&self) -> Timestamp {
+        self.believed_now().unwrap_or_else(|| self.reckoned_now())
+    }
+
     /// Why the clock is not believed, as last found: for `status` and the figures.
     pub fn clock_doubt(&self) -> Option<Doubt> {
         self.with_watch(|watch| watch.doubt())

@@ -111,9 +111,9 @@ pub fn bundle(ready: Vec<Ready>, sent_today: &HashMap<(ChannelKind, String), u32
         match cap {
             Some(cap) if *count >= cap => out.deferred.extend(message.reminders),
             _ => {
-                let parts = divided(message, &tasks);
-                *count += parts.len() as u32;
-                out.messages.extend(parts);
+                // In however many parts it comes, it is one letter.
+                *count += 1;
+                out.messages.extend(divided(message, &tasks));
             }
         }
     }
@@ -233,10 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_takes_all_parts_of_a_letter_or_none_and_counts_them() {
-        let many = (1..=250).map(|id| Ready { cap: Some(2), ..ready(id, "a@x") });
-        let later = Ready { cap: Some(2), bundle: false, ..ready(900, "a@x") };
-        let bundles = bundle(many.chain([later]).collect(), &HashMap::new());
-        assert_eq!((bundles.messages.len(), bundles.deferred), (3, vec![ReminderId(900)]));
+    fn the_cap_takes_all_parts_of_a_letter_or_none_and_counts_them_as_one() {
+        for (cap, messages, deferred) in
+            [(1, 3, vec![ReminderId(900)]), (2, 4, vec![]), (0, 0, (1..=250).chain([900]).map(ReminderId).collect())]
+        {
+            let many = (1..=250).map(|id| Ready { cap: Some(cap), ..ready(id, "a@x") });
+            let later = Ready { cap: Some(cap), bundle: false, ..ready(900, "a@x") };
+            let bundles = bundle(many.chain([later]).collect(), &HashMap::new());
+            assert_eq!((bundles.messages.len(), bundles.deferred), (messages, deferred), "cap {cap}");
+        }
     }
 }

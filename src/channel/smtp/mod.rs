@@ -254,6 +254,10 @@ impl Channel for SmtpChannel {
         self.width.get()
     }
 
+    fn within(&self, time: Duration) -> usize {
+        self.rate.within(time)
+    }
+
     async fn rest(&self) {
         self.width.afresh();
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));

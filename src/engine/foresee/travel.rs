@@ -461,7 +461,8 @@ impl<'a> Traveller<'a> {
             }
             // Stable: a task with two deadlines is named where the earlier one is.
             events[from..].sort_by_key(|event| event.message);
-            *count += of;
+            // In however many parts it comes, it is one letter.
+            *count += 1;
             *numbers += of;
         }
         events.append(&mut rest);

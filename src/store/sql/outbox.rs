@@ -85,15 +85,15 @@ impl OutboxStore for Database {
     }
 
     async fn sent_on(&self, day: Date) -> Result<Vec<(ChannelKind, String, u32)>> {
-        // What waits for a relay that rests will be got too, all at once when it is back.
+        // What waits for a relay that rests will be got too, all at once when it is back. A letter in parts is one.
         let rows = sqlx::query(concat!(
             "SELECT channel, address, CAST(sum(n) AS BIGINT) AS n FROM (SELECT channel, address, n FROM daily_count WHERE day = $1 \
              UNION ALL SELECT channel, address, 1 FROM message",
             indexed_by!("message_due"),
-            " WHERE state = 'pending' \
+            " WHERE state = 'pending' AND part = 1 \
              UNION ALL SELECT channel, address, 1 FROM message",
             indexed_by!("message_leased"),
-            " WHERE state IN ('leased', 'frozen')) \
+            " WHERE state IN ('leased', 'frozen') AND part = 1) \
              AS counted GROUP BY 1, 2",
         ))
         .bind(day.to_string())
@@ -513,8 +513,8 @@ async fn pass_gate(tx: &mut Conn, now: Timestamp, freezes: &[Freeze]) -> Result<
                CAST(value->>5 AS BIGINT) AS dated FROM json_each($1)) AS j \
          WHERE message.id = j.id AND message.state = 'leased' AND message.lease_token = j.token AND message.lease_until > ",
         lease_clock!("$3"),
-        // A hand-over may take the final dot's ten minutes from here on, and a lease that ends before is another's to rescue.
-        " + 660000 RETURNING message.id",
+        // From here on DATA may take a minute, the body three, the final dot ten; a lease that ends before is another's to rescue.
+        " + 900000 RETURNING message.id",
     ))
     .bind(&rows)
     .bind(APART)

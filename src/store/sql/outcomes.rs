@@ -172,7 +172,7 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     }
     sqlx::query(
         "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, count(*) FROM message \
-         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) GROUP BY address, channel ORDER BY address, channel \
+         WHERE part = 1 AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) GROUP BY address, channel ORDER BY address, channel \
          ON CONFLICT(address, channel, day) DO UPDATE SET n = daily_count.n + excluded.n",
     )
     .bind(&was)

@@ -37,7 +37,7 @@ pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> 
     for (n, (crashes, id, token, state)) in (0..).zip(&rows) {
         let (id, frozen) = (*id, state == "frozen");
         let (crashes, at) = match *crashes {
-            alone if alone >= ALONE_CRASHES && !sole => (alone, now + APART * n),
+            alone if alone >= ALONE_CRASHES && !sole => (alone, now + APART * (n + 1)),
             crashes => (crashes + 1, now),
         };
         sqlx::query("UPDATE attempt SET phase = 'crashed', ended_at = $2 WHERE token = $1 AND ended_at IS NULL")

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     Database, contract,
-    office::{Office, at},
+    office::{Office, at, due, key},
 };
 use crate::postgres::server;
 
@@ -212,4 +212,17 @@ async fn what_is_evidence_is_neither_changed_nor_deleted() {
         assert!(server.try_sql(&database.name, statement).is_err(), "{statement}");
     }
     database.sql("UPDATE personal_data SET value = NULL, salt = NULL");
+}
+
+#[tokio::test]
+async fn a_statement_that_forgets_the_revision_is_found_out_by_the_plan_that_was_made_before() {
+    if !Postgres::is_here() {
+        return;
+    }
+    let office = Office::<Postgres>::new().await;
+    let task = office.task().await;
+    let plan = office.planned(task, due(key("truoc-5"), 0)).await;
+    office.database.database.sql("UPDATE task SET note = 'x'");
+    let saved = office.store().save_plans(at(0), vec![plan]).await.unwrap();
+    assert_eq!((saved.planned, saved.changed), (0, 1));
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     Database, contract,
-    office::{Office, at},
+    office::{Office, at, due, key},
 };
 
 pub struct Sqlite {
@@ -62,4 +62,16 @@ async fn the_box_s_reminder_says_which_one_it_stands_for() {
     .await
     .unwrap();
     assert_eq!(stands_for, [("agency_box".to_owned(), "handler".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_statement_that_forgets_the_revision_is_found_out_by_the_plan_that_was_made_before() {
+    let office = Office::<Sqlite>::new().await;
+    let task = office.task().await;
+    let plan = office.planned(task, due(key("truoc-5"), 0)).await;
+    let file = office.database.folder.path().join("a.db");
+    let mut db = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    sqlx::query("UPDATE task SET note = 'x'").execute(&mut db).await.unwrap();
+    let saved = office.store().save_plans(at(0), vec![plan]).await.unwrap();
+    assert_eq!((saved.planned, saved.changed), (0, 1));
 }

@@ -1,9 +1,12 @@
 //! A message that is itself the trouble: it ends, the rest flow.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use dondoc::channel::{Channel, Delivery, Gate, Parcel, breaker::State};
+use dondoc::{
+    channel::{Channel, Delivery, Gate, Parcel, breaker::State},
+    planning::rules::ChannelKind,
+};
 
 use super::morning::{Around, Day, Morning, address, code};
 use crate::sink::{count::codes_of, smtp::Setup};
@@ -31,6 +34,47 @@ impl Channel for Panicking {
     async fn rest(&self) {
         self.channel.rest().await;
     }
+}
+
+/// A channel of many connections and a slow rate, at which nothing ends.
+struct Slow;
+
+/// What its rate lets begin soon.
+const SOON: usize = 8;
+
+#[async_trait]
+impl Channel for Slow {
+    async fn deliver(&self, _: &Parcel, _: &dyn Gate) -> Delivery {
+        std::future::pending().await
+    }
+
+    fn parallel(&self) -> usize {
+        20
+    }
+
+    fn within(&self, _: Duration) -> usize {
+        SOON
+    }
+
+    async fn rest(&self) {}
+}
+
+#[tokio::test]
+async fn however_slow_the_rate_nothing_is_claimed_that_cannot_begin_before_its_lease_ends() {
+    let slow: Around = |_| Arc::new(Slow);
+    let morning = Morning::new(Day { around: Some(slow), ..Day::of(120) }).await;
+    morning.engine.scan_pass().await.unwrap();
+    let engine = morning.engine.clone();
+    let round = tokio::spawn(async move { engine.deliver_on(ChannelKind::Email).await });
+    // The harness ends a test that waits for ever.
+    while morning.state("leased").await < SOON as i64 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..50 {
+        let leased = morning.state("leased").await;
+        assert!(leased <= 3 * SOON as i64, "{leased} claimed: in hand, waiting, and what was claimed last");
+    }
+    round.abort();
 }
 
 #[tokio::test]
