@@ -93,6 +93,8 @@ macro_rules! contract {
             outcomes: what_may_have_arrived_stays_named_also_where_a_message_in_between_never_left,
             outcomes: a_message_in_doubt_that_is_retried_is_not_repeated_where_something_of_it_has_changed,
             outcomes: what_fell_silent_while_the_answer_was_out_was_sent_if_it_was_accepted_and_nothing_else,
+            outcomes: what_was_accepted_after_all_does_not_go_again_in_a_message_that_names_it,
+            outcomes: what_was_accepted_after_all_is_sent_however_many_messages_it_went_through,
             instance: the_generation_rises_and_is_kept,
             instance: an_identity_is_given_once_something_was_sent_under_it,
             instance: adopting_sets_aside_what_another_copy_may_have_sent_and_nothing_else,

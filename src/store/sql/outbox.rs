@@ -413,7 +413,11 @@ async fn settle(
     // What touches reminders of other messages, or makes some, is done while nobody else writes.
     let own = |outcome: &Recorded| matches!(outcome.next, Next::Sent { .. } | Next::Retry { .. } | Next::Repeat { .. });
     let mut tx = if outcomes.iter().all(own) { store.begin_beside().await? } else { store.begin().await? };
-    record(&mut tx, now, outcomes).await?;
+    if record(&mut tx, now, outcomes).await? {
+        tx.rollback().await?;
+        tx = store.begin().await?;
+        record(&mut tx, now, outcomes).await?;
+    }
     let answers = if freezes.is_empty() { Vec::new() } else { pass_gate(&mut tx, now, freezes).await? };
     tx.commit().await?;
     Ok(answers)

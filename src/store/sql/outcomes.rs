@@ -26,11 +26,21 @@ macro_rules! still_speaks {
     };
 }
 
+/// Messages that went on from those in `$1`, whatever number of them in between, each with the first.
+macro_rules! named_after {
+    () => {
+        "WITH RECURSIVE after(id, first) AS (\
+           SELECT m.id, m.earlier FROM message m WHERE m.earlier IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
+           UNION SELECT m.id, after.first FROM after JOIN message m ON m.earlier = after.id) "
+    };
+}
+
 /// Records a batch of outcomes: what befell the attempts, then what follows for their messages. Acceptances, by far the
-/// most, are recorded together.
-pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded]) -> Result<()> {
+/// most, are recorded together. Gives whether an acceptance reached into other messages, those that name the accepted one:
+/// that may only stay where nobody else writes.
+pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded]) -> Result<bool> {
     if outcomes.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let rows: Vec<_> = outcomes.iter().map(|o| json!([o.token, o.outcome, o.code, o.reply, o.message])).collect();
     let rows = Value::from(rows).to_string();
@@ -55,18 +65,19 @@ pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded])
             }
         }
     }
+    let mut reached = false;
     for (day, accepted) in accepted {
-        accept(tx, now, &accepted, day).await?;
+        reached |= accept(tx, now, &accepted, day).await?;
     }
     if !others.is_empty() {
         drop_secret_bytes(tx, others.into_iter()).await?;
     }
-    Ok(())
+    Ok(reached)
 }
 
 async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
     match &outcome.next {
-        Next::Sent { day } => accept(tx, now, &[outcome], *day).await,
+        Next::Sent { day } => accept(tx, now, &[outcome], *day).await.map(drop),
         Next::Retry { at, spend } => {
             count(tx, id, token, *spend).await?;
             back_to_pending(tx, now, id, token, *at, false).await
@@ -122,26 +133,29 @@ pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Ite
     Ok(())
 }
 
-/// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now.
-async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<()> {
+/// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now. Gives whether other
+/// messages went on from an accepted one.
+async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<bool> {
     let rows: Vec<_> = accepted.iter().map(|outcome| json!([outcome.message, outcome.token])).collect();
-    // The last two ask of what is almost never there, and so need a statement of their own only then.
-    let was: Vec<(i64, bool, bool)> = sqlx::query_as(
+    // The last three ask of what is almost never there, and so need a statement of their own only then.
+    let was: Vec<(i64, bool, bool, bool)> = sqlx::query_as(
         "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $2 \
          FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token FROM json_each($1)) AS j \
          WHERE message.id = j.id AND message.state <> 'sent' AND message.bytes IS NOT NULL \
          AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) \
          RETURNING message.id, EXISTS (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task \
-         WHERE r.message = message.id AND t.secrecy <> 'open'), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused')",
+         WHERE r.message = message.id AND t.secrecy <> 'open'), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused'), \
+         EXISTS (SELECT 1 FROM message n WHERE n.earlier = message.id)",
     )
     .bind(Value::from(rows).to_string())
     .bind(now.as_millisecond())
     .fetch_all(&mut *tx)
     .await?;
     if was.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let (secret, refused) = was.iter().fold((false, false), |any, row| (any.0 || row.1, any.1 || row.2));
+    let (secret, refused) = (was.iter().any(|row| row.1), was.iter().any(|row| row.2));
+    let named = was.iter().any(|row| row.3);
     let was = ids(was.into_iter().map(|row| row.0));
     // Whatever was decided about them while the answer was out: what the accepted bytes carried did leave. One that is
     // in a newer message by now belongs to that.
@@ -177,8 +191,34 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     )
     .bind(&was)
     .bind(day.to_string())
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if named {
+        take_back(tx, now, &was).await?;
+    }
+    Ok(named)
+}
+
+/// What of accepted messages went on in others, for their answers were taken for lost: it did arrive with the first of
+/// them. Where it has not been handed over again, it is not. (A message carries nothing but what the one that it names
+/// carried, or else none is named.)
+async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> {
+    for statement in [
+        // One that waits to be repeated may have arrived as well; one that is leased meets its gate empty.
+        concat!(
+            named_after!(),
+            "UPDATE message SET state = CASE WHEN bytes IS NULL THEN 'suppressed' ELSE 'unknown' END, \
+             reason = 'nothing_left', changed_at = $2 WHERE id IN (SELECT id FROM after) AND state = 'pending'"
+        ),
+        concat!(
+            named_after!(),
+            "UPDATE reminder SET state = 'sent', reason = '', message = after.first, changed_at = $2 \
+             FROM after JOIN message m ON m.id = after.id WHERE reminder.message = after.id \
+             AND m.state NOT IN ('frozen', 'sent') AND reminder.state IN ('planned', 'in_message', 'unknown', 'dead')"
+        ),
+    ] {
+        sqlx::query(statement).bind(accepted).bind(now.as_millisecond()).execute(&mut *tx).await?;
+    }
     Ok(())
 }
 

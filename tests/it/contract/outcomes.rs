@@ -383,3 +383,70 @@ pub async fn what_fell_silent_while_the_answer_was_out_was_sent_if_it_was_accept
     }
     assert_eq!(office.told(never).await, [said("suppressed paused")]);
 }
+
+pub async fn what_was_accepted_after_all_does_not_go_again_in_a_message_that_names_it<D: Database>() {
+    let office = Office::<D>::new().await;
+    let tasks = [office.task().await, office.task().await, office.task().await, office.task().await];
+    let mut reminders = Vec::new();
+    for task in tasks {
+        reminders.push(office.remind(task, "truoc-5").await);
+    }
+    let first = office.bundle(&reminders).await;
+    let asleep = office.hand_over(0, first).await;
+    // Its sender stands still; another takes it up, finds that a task has changed, and what is due goes on in others.
+    assert_eq!(office.rescue(1).await.unanswered, 1);
+    let again = office.claim(1, first).await;
+    office.act_at(1, tasks[3], Act::Pause).await;
+    office.answer(1, &again, "released", Next::Recompose).await;
+    let named = async |earlier, n: usize| {
+        office.bundle_as(NewMessage { earlier: Some(earlier), ..message(&reminders[n..=n]) }).await
+    };
+    let (waiting, in_hand, gone) = (named(first, 0).await, named(first, 1).await, named(first, 2).await);
+    let in_hand = office.claim(2, in_hand).await;
+    let gone = office.hand_over(2, gone).await;
+
+    // And now the first one goes on: all of it was accepted long ago. What is out already is answered as it is.
+    office.accept(3, &asleep).await;
+    assert_eq!(office.fate(waiting).await, "suppressed nothing_left");
+    assert_eq!(office.freeze(&in_hand, 3).await, GateAnswer::Changed);
+    office.answer(3, &in_hand, "released", Next::Recompose).await;
+    office.answer(3, &gone, "unknown", Next::Repeat { at: at(4), spend: true }).await;
+    let told = async || {
+        let mut told = Vec::new();
+        for task in tasks {
+            told.extend(office.told(task).await);
+        }
+        told
+    };
+    let sent = || said("sent");
+    assert_eq!(told().await, [sent(), sent(), said("in_message"), sent()]);
+    assert!(office.store().ready_reminders(at(99)).await.unwrap().is_empty());
+    let carried = office.store().outbox(Some("sent")).await.unwrap();
+    assert_eq!(carried.iter().map(|row| (row.id, row.reminders.len())).collect::<Vec<_>>(), [(first, 3)]);
+}
+
+pub async fn what_was_accepted_after_all_is_sent_however_many_messages_it_went_through<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let reminder = office.remind(task, "truoc-5").await;
+    let first = office.bundle(&[reminder]).await;
+    let asleep = office.hand_over(0, first).await;
+    let (mut last, mut n) = (first, 0);
+    // The answer to each of three is lost, and each time the task has changed meanwhile.
+    for _ in 0..2 {
+        n += 2;
+        office.rescue(n).await;
+        let again = office.claim(n, last).await;
+        office.answer(n, &again, "released", Next::Recompose).await;
+        assert_eq!(office.fate(last).await, "unknown changed");
+        last = office.bundle_as(NewMessage { earlier: Some(last), ..message(&[reminder]) }).await;
+        office.hand_over(n + 1, last).await;
+    }
+    // The last of them waits to be repeated: it may have arrived, and need not go again.
+    office.rescue(n + 2).await;
+    assert_eq!(office.fate(last).await, "pending");
+    office.accept(n + 3, &asleep).await;
+    assert_eq!(office.told(task).await, [said("sent")]);
+    assert_eq!(office.fate(last).await, "unknown nothing_left");
+    assert!(office.store().pending(ChannelKind::Email, at(99), 9).await.unwrap().is_empty());
+}

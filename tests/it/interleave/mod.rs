@@ -31,9 +31,9 @@ use self::{
 const INTERLEAVINGS: u64 = 100;
 
 /// Those of the thousands in which a fault was found that is mended now: played in every run.
-const FOUND: [u64; 22] = [
+const FOUND: [u64; 23] = [
     248, 530, 573, 710, 865, 995, 1256, 1402, 1450, 1535, 2320, 2812, 2842, 3113, 3888, 3913, 4067, 4154, 4160, 5974,
-    7997, 9592,
+    7997, 8519, 9592,
 ];
 
 pub fn asked(name: &str) -> Option<u64> {
