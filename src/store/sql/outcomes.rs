@@ -212,9 +212,10 @@ async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> 
         ),
         concat!(
             named_after!(),
-            "UPDATE reminder SET state = 'sent', reason = '', message = after.first, changed_at = $2 \
-             FROM after JOIN message m ON m.id = after.id WHERE reminder.message = after.id \
-             AND m.state NOT IN ('frozen', 'sent') AND reminder.state IN ('planned', 'in_message', 'unknown', 'dead')"
+            "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
+             message = (SELECT after.first FROM after WHERE after.id = reminder.message) \
+             WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
+             JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
         ),
     ] {
         sqlx::query(statement).bind(accepted).bind(now.as_millisecond()).execute(&mut *tx).await?;
