@@ -427,7 +427,8 @@ async fn attempt(
     policy.settings.email.transport = before.settings.email.transport.clone();
     policy.settings.web = before.settings.web.clone();
     let (rules, calendar) = texts_of(&read.office);
-    let tasks = engine.adopt(policy).await.map_err(|error| failed("the new rules could not be taken up", error))?;
+    let tasks =
+        engine.take_rules(policy).await.map_err(|error| failed("the new rules could not be taken up", error))?;
     let accepted = AcceptedPolicy { accepted_at: now, digest: digest.clone(), rules, calendar };
     // They are in force already; what is missing here is kept at the next start.
     if let Err(error) = engine.store.accept_policy(&accepted).await {

@@ -96,12 +96,23 @@ pub(super) fn prepare(
             ChannelKind::Zalo => zalo(policy, &facts, message, zalo_to)?,
         },
     };
-    // Only a repeat is marked; the frozen bytes themselves stay as they were.
+    Ok(prepared(message, known.revision, bytes, key, About { subject, tasks }, now))
+}
+
+/// What is handed over and what is frozen of it: the same bytes, but for the mark of a repeat.
+fn prepared(
+    message: &Claimed,
+    directory_revision: i64,
+    bytes: Vec<u8>,
+    key: String,
+    about: About,
+    now: Timestamp,
+) -> Prepared {
     let wire = match (&message.frozen, message.channel) {
         (Some(_), ChannelKind::Email) => mime::mark_repeat(&bytes, message.n),
         _ => bytes.clone(),
     };
-    Ok(Prepared {
+    Prepared {
         parcel: Parcel {
             id: message.id,
             address: message.address.clone(),
@@ -116,10 +127,10 @@ pub(super) fn prepare(
             message_id: key,
             dated_at: now,
             rows: message.rows.clone(),
-            directory_revision: known.revision,
+            directory_revision,
         },
-        about: About { subject, tasks },
-    })
+        about,
+    }
 }
 
 /// The daily list's bytes.
@@ -147,26 +158,7 @@ fn daily_list(
             wrap(policy, text, message, to_name, now)?
         }
     };
-    let wire = if message.frozen.is_some() { mime::mark_repeat(&bytes, message.n) } else { bytes.clone() };
-    Ok(Prepared {
-        parcel: Parcel {
-            id: message.id,
-            address: message.address.clone(),
-            bytes: wire,
-            key: key.clone(),
-            attempt: if message.frozen.is_some() { message.n } else { 1 },
-        },
-        freeze: Freeze {
-            message: message.id,
-            token: message.token.clone(),
-            bytes,
-            message_id: key,
-            dated_at: now,
-            rows: Vec::new(),
-            directory_revision: known.revision,
-        },
-        about: About { subject, tasks: Vec::new() },
-    })
+    Ok(prepared(message, known.revision, bytes, key, About { subject, tasks: Vec::new() }, now))
 }
 
 /// The domain of the sending address: the right side of every Message-ID.

@@ -241,7 +241,7 @@ impl Engine {
             }
         }
         if !aside.is_empty() {
-            keeper.keep(aside).await?;
+            but_for_rows(keeper.keep(aside).await)?;
         }
         Ok(fetched)
     }
@@ -314,10 +314,8 @@ impl Sending {
                             self.abandon_probe();
                         }
                     }
-                    // Its keeper has it, and has said so.
-                    Err(error) if error.is_of_the_row() && !matches!(error, StoreError::Refused(_)) => {}
                     // The others are let finish: an acceptance that was not recorded would go out twice.
-                    Err(error) => self.failure = Some(error),
+                    Err(error) => self.failure = but_for_rows(Err(error)).err().or(self.failure.take()),
                 },
                 Some(fetched) = look(&mut self.ahead) => {
                     self.ahead = None;
@@ -376,6 +374,15 @@ impl Sending {
     fn abandon_probe(&self) {
         self.engine.with_breaker(self.kind, |breaker| breaker.abandon(self.engine.sober_now()));
     }
+}
+
+/// An outcome that the database refuses for what it is stays with its keeper, who has said so: the others go on.
+fn but_for_rows(kept: Result<()>) -> Result<()> {
+    kept.or_else(|error| match error {
+        StoreError::Refused(_) => Err(error),
+        error if error.is_of_the_row() => Ok(()),
+        error => Err(error),
+    })
 }
 
 /// The next that were claimed; `None` where nobody looks.

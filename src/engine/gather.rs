@@ -161,7 +161,6 @@ fn compose(
                     bundle: bundles,
                     earlier: row.earlier,
                     cap,
-                    due_at: row.due_at,
                     deadline: row.due_date.map_or(row.due_at, |date| policy.calendar.end_of(date)),
                 });
                 reached.insert(row.id, (found, row));

@@ -123,7 +123,7 @@ pub struct Engine {
     stopping: tokio_util::sync::CancellationToken,
     /// Called between batches, so that a long pass does not look like a hang.
     alive: Arc<dyn Fn() + Send + Sync>,
-    /// Watches whether this database is the one that sends; none where there can be no copy (tests, a shared server).
+    /// Watches whether this database is the one that sends; none where there can be no copy (tests).
     guard: Option<Arc<Guard>>,
     /// What an earlier run left was taken up.
     begun: Arc<AtomicBool>,
@@ -304,7 +304,7 @@ impl Engine {
     }
 
     /// Swaps in new rules, calendar and texts; what is not yet sent is planned anew.
-    pub async fn adopt(&self, mut policy: Policy) -> Result<u64> {
+    pub async fn take_rules(&self, mut policy: Policy) -> Result<u64> {
         let Some(now) = self.believed_now() else {
             // Steps accepted by a wrong clock would be known since a wrong day: the next pass that believes it does it.
             policy.known = self.store.steps_known().await?.0;
@@ -401,15 +401,18 @@ impl Engine {
         if let Some(guard) = self.guard.as_ref().filter(|_| pass.filed > 0) {
             guard.filed(&*self.store, now).await?;
         }
-        self.gather(now).await?;
-        // A scan that was ended early has not worked everything off.
-        if !self.stopping.is_cancelled() {
-            if self.adopted.swap(false, Ordering::SeqCst) {
-                self.store.clear_mark(COPY_UNTIL).await?;
-            }
-            self.stay_awake(now);
-            self.mark(now).await?;
+        // A scan that was ended early has not worked everything off: who is told of half of it now would be told of the
+        // other half in a letter of its own.
+        if self.stopping.is_cancelled() {
+            return Ok(pass);
         }
+        self.gather(now).await?;
+        if self.adopted.load(Ordering::SeqCst) {
+            self.store.clear_mark(COPY_UNTIL).await?;
+            self.adopted.store(false, Ordering::SeqCst);
+        }
+        self.stay_awake(now);
+        self.mark(now).await?;
         Ok(pass)
     }
 
@@ -464,20 +467,24 @@ impl Engine {
         }
     }
 
-    /// Compares notices' files with the database: at start, beside the work.
-    pub async fn reconcile_files(&self) {
+    /// Compares notices' files with the database: at start, beside the work. Whether that was done.
+    pub async fn reconcile_files(&self) -> bool {
         // A copy's notices may be older than those that stand there.
         if !self.may_act() {
-            return;
+            return false;
         }
         let policy = self.policy();
         let directory = policy.settings.notices.directory.clone();
         let render = |sheet: &export::Sheet<'_>| notices::render(&policy.texts, sheet);
         match export::reconcile(&*self.store, &directory, self.clock.now(), &render).await {
-            Ok(report) => self.tell_files(&report),
+            Ok(report) => {
+                self.tell_files(&report);
+                true
+            }
             Err(error) => {
-                tracing::error!(%error, "notices' files were not compared with the database");
+                tracing::error!(%error, "notices' files were not compared with the database; it is tried again");
                 self.trouble.notice(&error, self.clock.boot_time());
+                false
             }
         }
     }

@@ -40,6 +40,7 @@ impl Engine {
                     // One of them is refused by the database: each alone, so that only that one waits.
                     for task in tasks {
                         let alone = self.store.tasks(&[task]).await?;
+                        let policy = self.policy();
                         let read: Vec<_> = alone.iter().map(|record| (record.task.id, record.revision)).collect();
                         match self.work_off(&policy, now, stopped, alone, pass).await {
                             Err(error) if error.is_of_the_row() => {

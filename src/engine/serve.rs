@@ -160,10 +160,7 @@ async fn file_loop(engine: Arc<Engine>, ring: Doorbell, token: CancellationToken
             () = token.cancelled() => return,
             () = ring.wait() => {}
         }
-        if !compared && engine.held().is_none() {
-            engine.reconcile_files().await;
-            compared = true;
-        }
+        compared = compared || engine.reconcile_files().await;
         engine.write_files().await;
     }
 }

@@ -47,9 +47,7 @@ pub struct Ready {
     pub earlier: Option<i64>,
     /// `None`: passes the cap.
     pub cap: Option<u32>,
-    /// When the step was due, relative to its deadline the severer the later; what sorts a person's messages.
-    pub due_at: Timestamp,
-    /// Sorts items of one message: the effective deadline.
+    /// What sorts a person's messages, and the items of one: the effective deadline.
     pub deadline: Timestamp,
 }
 
@@ -169,7 +167,6 @@ mod tests {
             bundle: true,
             earlier: None,
             cap: Some(20),
-            due_at: Timestamp::UNIX_EPOCH,
             deadline: Timestamp::from_second(id).expect("in range"),
         }
     }

@@ -18,7 +18,7 @@ pub struct InstanceRow {
     pub generation: i64,
     /// The machine's id, hashed for this program; empty where the machine has none.
     pub machine: String,
-    /// The database's file with its folders.
+    /// The database's file with its folders; on a server `postgresql:` with the server's and the database's numbers.
     pub place: String,
     pub adopted_at: Timestamp,
     /// When the generation last rose.

@@ -4,6 +4,9 @@
 //! (`store/sql`, in words that both understand) and pass the same contract suite (`tests/it/contract.rs`). [`open`]
 //! chooses by the address.
 
+#[macro_use]
+mod words;
+
 pub mod acts;
 pub mod clock;
 pub mod daily;

@@ -144,7 +144,7 @@ async fn a_first_start_in_1970_or_2036_plans_nothing_accepts_nothing_and_the_rig
             assert_eq!(engine.pass().await.unwrap(), Pass::default(), "{wrong}");
         }
         // A reload meanwhile accepts nothing either.
-        engine.adopt(office.policy()).await.unwrap();
+        engine.take_rules(office.policy()).await.unwrap();
         assert_eq!(engine.clock_doubt().map(|doubt| doubt.as_str()), Some("outside_calendar"));
         assert_eq!(office.store.mark(LAST_PASS).await.unwrap(), None);
         assert!(office.store.steps_known().await.unwrap().0.is_empty(), "{wrong}");

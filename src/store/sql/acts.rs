@@ -256,13 +256,13 @@ impl<'a> Acting<'a> {
     /// takes its place when the task is planned.
     async fn speak_again(&mut self) -> Result<()> {
         // An earlier message stays named that may have arrived, also where one that named it never left.
-        sqlx::query(
-            "UPDATE reminder SET state = 'planned', reason = '', changed_at = $2, \
-               message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message) \
-             WHERE task = $1 AND state = 'suppressed' AND reason IN ('paused', 'submitted', 'returned') AND rule <> $3 \
+        sqlx::query(concat!(
+            "UPDATE reminder SET state = 'planned', reason = '', changed_at = $2, ",
+            stays_named!(),
+            " WHERE task = $1 AND state = 'suppressed' AND reason IN ('paused', 'submitted', 'returned') AND rule <> $3 \
                AND EXISTS (SELECT 1 FROM obligation o WHERE o.task = reminder.task AND o.clock = reminder.clock \
-                 AND o.agency = reminder.agency AND o.arming = reminder.arming AND o.ended_at IS NULL)",
-        )
+                 AND o.agency = reminder.agency AND o.arming = reminder.arming AND o.ended_at IS NULL)"
+        ))
         .bind(self.task)
         .bind(self.now.as_millisecond())
         .bind(STATE_RULE)

@@ -51,6 +51,20 @@ pub(super) async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) ->
     Ok(())
 }
 
+/// Pending messages in which nothing is left are not sent.
+pub(super) async fn end_emptied(tx: &mut Conn, now: Timestamp, messages: impl Iterator<Item = i64>) -> Result<()> {
+    sqlx::query(
+        "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
+         (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
+    )
+    .bind(ids(messages))
+    .bind(now.as_millisecond())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -> Result<()> {
     let (mut waits, mut lists, mut ways, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for aside in asides {
@@ -95,7 +109,8 @@ pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -
 }
 
 /// Reminders on another channel or to another audience, each under its own key: (id, audience, channel) in `$1`.
-const FALL_BACK: &str = "\
+const FALL_BACK: &str = concat!(
+    "\
     INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
     not_before, state, reason, fallback_of, created_at, changed_at) \
     SELECT r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, j.audience, j.channel, r.urging, r.due_at, $2, \
@@ -103,9 +118,10 @@ const FALL_BACK: &str = "\
     FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS audience, value->>2 AS channel FROM json_each($1)) AS j \
     JOIN reminder r ON r.id = j.id WHERE true \
     ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
-    state = 'planned', reason = '', not_before = excluded.not_before, changed_at = excluded.changed_at, \
-    message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message) \
-    WHERE reminder.state = 'suppressed' AND reminder.reason = 'original_retried'";
+    state = 'planned', reason = '', not_before = excluded.not_before, changed_at = excluded.changed_at, ",
+    stays_named!(),
+    " WHERE reminder.state = 'suppressed' AND reminder.reason = 'original_retried'"
+);
 
 /// The same reminder on another channel or to another audience, under its own key.
 pub(super) async fn fall_back(

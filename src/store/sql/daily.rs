@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database, DbRow,
-    rows::{damaged, date, instant, word},
+    rows::{damaged, date, ids, instant, word},
 };
 use crate::{
     planning::{
@@ -25,7 +25,7 @@ use crate::{
 #[async_trait]
 impl DailyStore for Database {
     async fn unreached(&self) -> Result<Vec<Unreached>> {
-        let mut tx = self.reading().begin().await?;
+        let mut tx = self.snapshot().await?;
         let rows = sqlx::query(
             "SELECT u.agency, u.audience, u.channel, u.task, u.why, u.since, t.code, t.handler, t.monitor, t.assigner_block, \
              t.secrecy, o.role FROM unreachable u JOIN task t ON t.id = u.task \
@@ -153,9 +153,9 @@ async fn refusal(tx: &mut Conn, row: &DbRow) -> Result<Option<(String, String)>>
 pub(super) async fn lists_of(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<HashMap<i64, DailyList>> {
     let rows = sqlx::query(
         "SELECT message, day, audience, entries, digest FROM daily_list WHERE message IN \
-         (SELECT CAST(value->>0 AS BIGINT) FROM json_each($1))",
+         (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
-    .bind(nested(messages))
+    .bind(ids(messages))
     .fetch_all(tx)
     .await?;
     let list = |row: &DbRow| -> Result<DailyList> {
@@ -190,15 +190,10 @@ pub(super) async fn lists_of_today(tx: &mut Conn, now: Timestamp, freezes: &[Fre
     }
     Ok(sqlx::query_scalar(
         "SELECT d.message FROM daily_list d JOIN message m ON m.id = d.message WHERE m.expires_at > $2 \
-         AND d.message IN (SELECT CAST(value->>0 AS BIGINT) FROM json_each($1))",
+         AND d.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
-    .bind(nested(bare.into_iter()))
+    .bind(ids(bare))
     .bind(now.as_millisecond())
     .fetch_all(tx)
     .await?)
-}
-
-/// `[[1],[2]]`: the form in which both databases read a number out of an element.
-fn nested(messages: impl Iterator<Item = i64>) -> String {
-    serde_json::Value::from(messages.map(|id| vec![id]).collect::<Vec<_>>()).to_string()
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
 
-use super::{Conn, bundling::fall_back, rows::ids};
+use super::{
+    Conn,
+    bundling::{end_emptied, fall_back},
+    rows::ids,
+};
 use crate::{
     planning::{rules::ChannelKind, task::ReminderId},
     store::{
@@ -77,7 +81,8 @@ pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded])
 
 async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
     match &outcome.next {
-        Next::Sent { day } => accept(tx, now, &[outcome], *day).await.map(drop),
+        // Recorded with all others of its day.
+        Next::Sent { .. } => Ok(()),
         Next::Retry { at, spend } => {
             count(tx, id, token, *spend).await?;
             back_to_pending(tx, now, id, token, *at, false).await
@@ -309,15 +314,7 @@ pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -
     .bind(now.as_millisecond())
     .fetch_all(&mut *tx)
     .await?;
-    sqlx::query(
-        "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
-         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
-         (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
-    )
-    .bind(ids(emptied.into_iter().flatten()))
-    .bind(now.as_millisecond())
-    .execute(&mut *tx)
-    .await?;
+    end_emptied(tx, now, emptied.into_iter().flatten()).await?;
     sqlx::query(
         "DELETE FROM unreachable WHERE why = 'refused' AND (agency, audience, channel, task) IN \
          (SELECT agency, audience, channel, task FROM reminder WHERE message = $1)",
@@ -410,8 +407,8 @@ async fn rebundle(tx: &mut Conn, now: Timestamp, id: i64, token: &str) -> Result
     // earlier the last stays named: this message, or, where it never left, the one that it was to name.
     sqlx::query(concat!(
         "UPDATE reminder SET state = 'planned', not_before = $2, changed_at = $2, ",
-        "message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message) \
-         WHERE message = $1 AND state = 'in_message' AND ",
+        stays_named!(),
+        " WHERE message = $1 AND state = 'in_message' AND ",
         still_speaks!(),
     ))
     .bind(id)

@@ -9,6 +9,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database, DbRow,
+    bundling::end_emptied,
     instance::set_copied_aside,
     register_block::file_notices,
     rows::{damaged, date, ids, instant, instant_opt, number, time, word},
@@ -317,20 +318,20 @@ async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], save
     }
     // One statement a batch: a round trip a row would be most of the pass. What a pause had silenced may speak again
     // once the task came back, and still names a message of unknown fate that carried it; all else stays as it is.
-    let kept: Vec<bool> = sqlx::query_scalar(
+    let kept: Vec<bool> = sqlx::query_scalar(concat!(
         "INSERT INTO reminder(task, clock, arming, rule, step, occurrence, agency, audience, channel, urging, due_at, \
          not_before, state, reason, created_at, changed_at) \
          SELECT CAST(value->>0 AS BIGINT), value->>1, CAST(value->>2 AS BIGINT), value->>3, value->>4, \
          CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7, value->>8, CAST(value->>9 AS BOOLEAN), \
          CAST(value->>10 AS BIGINT), CAST(value->>11 AS BIGINT), value->>12, value->>13, $2, $2 FROM json_each($1) WHERE true \
          ON CONFLICT(task, clock, arming, rule, step, occurrence, agency, audience, channel) DO UPDATE SET \
-         state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, \
-         message = (SELECT CASE WHEN m.unknown_before THEN m.id ELSE m.earlier END FROM message m WHERE m.id = reminder.message), \
-         changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
+         state = excluded.state, reason = excluded.reason, not_before = excluded.not_before, ",
+        stays_named!(),
+        ", changed_at = excluded.changed_at WHERE reminder.state = 'suppressed' \
          AND reminder.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') \
          AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task) \
-         RETURNING state = 'planned'",
-    )
+         RETURNING state = 'planned'"
+    ))
     .bind(serde_json::Value::from(rows).to_string())
     .bind(now.as_millisecond())
     .fetch_all(tx)
@@ -381,16 +382,7 @@ async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut 
     .fetch_all(&mut *tx)
     .await?;
     saved.superseded += displaced.len() as u64;
-    let emptied = ids(displaced.into_iter().flatten());
-    sqlx::query(
-        "UPDATE message SET state = 'suppressed', reason = 'nothing_left', changed_at = $2 \
-         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND state = 'pending' AND NOT EXISTS \
-         (SELECT 1 FROM reminder r WHERE r.message = message.id AND r.state = 'in_message')",
-    )
-    .bind(emptied)
-    .bind(now.as_millisecond())
-    .execute(tx)
-    .await?;
+    end_emptied(tx, now, displaced.into_iter().flatten()).await?;
     Ok(())
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Reads the head. The caller's transaction began IMMEDIATE, so nobody else can append until it ends.
+    /// Reads the head. The caller's transaction writes alone (SQLite: IMMEDIATE; PostgreSQL: the ledger's advisory
+    /// lock), so nobody else can append until it ends.
     pub(super) async fn lock(tx: &mut Conn) -> Result<Self> {
         let head = head(tx).await?;
         let mut hash = [0; 32];

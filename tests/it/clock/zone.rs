@@ -27,7 +27,7 @@ async fn a_reload_with_another_zone_plans_anew_what_was_not_sent_and_repeats_not
     assert_eq!(office.reminders().await["truoc-1 sent"], 3);
     // Three hours east: eight o'clock comes three hours earlier.
     in_zone(office.folder.path(), "Pacific/Guadalcanal");
-    assert_eq!(engine.adopt(office.policy()).await.unwrap(), 3);
+    assert_eq!(engine.take_rules(office.policy()).await.unwrap(), 3);
     office.live(&engine, moment("2026-11-25T07:59", "Pacific/Guadalcanal")).await;
     assert_eq!(office.caught.count(), sent);
     office.live(&engine, moment("2026-11-25T08:00", "Pacific/Guadalcanal")).await;

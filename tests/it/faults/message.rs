@@ -109,6 +109,23 @@ async fn a_row_that_cannot_be_composed_dies_alone() {
 }
 
 #[tokio::test]
+async fn a_row_whose_death_the_database_refuses_keeps_nobody_it_was_claimed_with() {
+    let morning = Morning::new(Day::of(30)).await;
+    morning.engine.scan_pass().await.unwrap();
+    for spoilt in [
+        format!("UPDATE message SET recipient = '{{' WHERE address = '{}'", address(7)),
+        "CREATE TRIGGER planted BEFORE UPDATE OF state ON message WHEN NEW.state = 'dead' \
+         BEGIN SELECT RAISE(ABORT, 'planted'); END"
+            .to_owned(),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(spoilt)).execute(&morning.pool).await.unwrap();
+    }
+    morning.pass().await;
+    assert_eq!((morning.states().await, morning.state("leased").await), ((29, 0, 0, 0), 1));
+    assert!(!morning.arrived().contains(&code(7)) && morning.arrived().len() == 29);
+}
+
+#[tokio::test]
 async fn an_outcome_that_the_database_refuses_waits_alone_and_is_kept_when_it_is_taken() {
     let morning = Morning::new(Day::of(120)).await;
     let refuse = format!(

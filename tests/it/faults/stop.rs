@@ -44,3 +44,20 @@ async fn a_stop_while_the_relay_never_answers_ends_in_time_and_only_the_letter_i
         assert_eq!(count.marked, 1, "{at:?}: {count:?}");
     }
 }
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_scan_makes_no_letter_of_half_a_morning() {
+    let mut morning = Morning::new(Day::of(30)).await;
+    let token = morning.engine.stopping().clone();
+    // Told to stop while the first batch is planned.
+    morning.engine = morning.engine.clone().on_progress(Arc::new(move || token.cancel()));
+    morning.pass().await;
+    let planned: i64 = sqlx::query_scalar("SELECT count(*) FROM reminder WHERE state = 'planned'")
+        .fetch_one(&morning.pool)
+        .await
+        .unwrap();
+    assert_eq!((planned, morning.states().await), (30, (0, 0, 0, 0)));
+    morning.restart().await;
+    morning.pass().await;
+    assert_eq!(morning.states().await, (30, 0, 0, 0));
+}

@@ -267,7 +267,6 @@ fn plainly(
                 bundle: bundles,
                 earlier: None,
                 cap,
-                due_at: event.due_at,
                 deadline: event.deadline,
             }
         });

@@ -1,6 +1,10 @@
 //! Ten thousand interleavings: the real engine and the real store, and a driver that decides who goes next (a scan, a
 //! sender, a clerk, the clock, an operator, a kill). Judged by what the relay saw and by what is on record at the end.
 //!
+//! One thing is other than in the daemon: here an outcome does not wait its five milliseconds for a gate to share its
+//! transaction, for by a clock that is set by hand no moment passes. How outcomes and gates come to be committed together is
+//! the seed's choice instead: whatever is asked while a settling waits for its turn goes into the next.
+//!
 //! `DONDOC_INTERLEAVINGS=10000` plays so many; `DONDOC_SEED=7` plays one and shows each of its steps.
 
 pub mod journal;

@@ -198,7 +198,7 @@ impl Sim {
         self.tell(|| format!("{:>5} SIGHUP: rules {which}", self.step()));
         let sim = self.clone();
         tokio::spawn(async move {
-            note(&sim, life, "reload", engine.adopt(policy(which)).await);
+            note(&sim, life, "reload", engine.take_rules(policy(which)).await);
             sim.reloading.lock().unwrap().take_if(|reloading| *reloading == life);
         });
     }

@@ -268,7 +268,7 @@ impl Play {
 
     async fn adopt(&self, engine: &Option<Engine>, folder: &Path) {
         if let Some(engine) = engine {
-            engine.adopt(self.policy(folder)).await.unwrap();
+            engine.take_rules(self.policy(folder)).await.unwrap();
         }
     }
 

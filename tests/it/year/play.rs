@@ -718,7 +718,7 @@ async fn year(seed: u64) -> Story {
                         new
                     };
                     if let Some(engine) = &running {
-                        engine.adopt(policy(folder.path(), &decided)).await.unwrap();
+                        engine.take_rules(policy(folder.path(), &decided)).await.unwrap();
                     }
                 }
                 _ => unreachable!(),
