@@ -3,6 +3,8 @@
 //! machine, and never calls a message sent on anything but 250 to its final dot.
 
 mod class;
+mod heard;
+mod opening;
 mod session;
 mod stream;
 
@@ -33,7 +35,8 @@ use crate::{
     config::settings::{self, SmtpTls},
     planning::outcome::Outcome,
 };
-use session::{Relay, Session};
+use opening::Relay;
+use session::Session;
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,7 @@ impl SmtpChannel {
     /// Where the settings cannot work: in clear beyond this machine, a sender that is no address, half of a pair of
     /// credentials, no usable certificates on the system.
     pub fn new(smtp: &settings::Smtp, from_address: &str, deadlines: Deadlines) -> Result<Self, SmtpError> {
-        if smtp.tls == SmtpTls::None && !session::is_loopback(&smtp.host) {
+        if smtp.tls == SmtpTls::None && !opening::is_loopback(&smtp.host) {
             return Err(SmtpError::InClear { host: smtp.host.clone() });
         }
         let credentials = match (&smtp.username, &smtp.password) {
