@@ -31,12 +31,14 @@ use crate::{
 };
 
 impl Engine {
-    /// The notices that a batch of plans files, by task: what they tell is read for all of them together.
+    /// The notices that a batch of plans files, by task: what they tell is read for all of them together. `overdue` keeps
+    /// how many tasks of each agency are overdue.
     pub(super) async fn notices(
         &self,
         policy: &Policy,
         now: Timestamp,
         planned: &[(TaskRecord, Plan)],
+        overdue: &mut HashMap<AgencyId, u32>,
     ) -> Result<HashMap<TaskId, Vec<NewNotice>>> {
         let filing: Vec<&(TaskRecord, Plan)> = planned.iter().filter(|(_, plan)| !plan.filings.is_empty()).collect();
         if filing.is_empty() {
@@ -48,8 +50,6 @@ impl Engine {
         let texts: HashMap<TaskId, TaskTexts> = texts.into_iter().map(|texts| (TaskId(texts.task), texts)).collect();
         let urged = self.store.urgings_of(&tasks).await?;
         let today = policy.calendar.date_of(now);
-        // Counted once a batch: it is a figure beside the notice's own facts, as of this pass.
-        let mut overdue: HashMap<AgencyId, u32> = HashMap::new();
         let (no_texts, no_urgings) = (TaskTexts::default(), Vec::new());
         let mut drawn = HashMap::with_capacity(filing.len());
         for (record, plan) in filing {
@@ -60,9 +60,11 @@ impl Engine {
                 let agency = filing.key.agency;
                 let count = match overdue.get(&agency) {
                     Some(count) => *count,
-                    None => self.store.overdue_of(agency, today).await?,
+                    None => {
+                        let count = self.store.overdue_of(agency, today).await?;
+                        *overdue.entry(agency).or_insert(count)
+                    }
                 };
-                overdue.insert(agency, count);
                 let facts = facts(policy, &known.directory, record, texts, urged, filing, count, now)?;
                 let key = &filing.key;
                 let key = NoticeKey {

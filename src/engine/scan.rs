@@ -1,6 +1,7 @@
 //! From due tasks to kept plans, in bounded batches, until none is left.
 
 use std::{
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use super::{Engine, Event, Pass, policy::Policy};
 use crate::{
     planning::{
         plan::{Plan, Stop, plan},
-        task::TaskId,
+        task::{AgencyId, TaskId},
     },
     store::{
         Result,
@@ -24,6 +25,8 @@ impl Engine {
     /// never stops the others.
     pub(super) async fn scan(&self, now: Timestamp, pass: &mut Pass) -> Result<()> {
         let stopped = self.stopped(now);
+        // Counted once a scan: it is a figure beside a notice's own facts, and each count reads an agency's tasks.
+        let mut overdue = HashMap::new();
         while !self.stopping.is_cancelled() {
             (self.alive)();
             let batch = self.store.due_tasks(now, self.policy().settings.scan.batch).await?;
@@ -35,14 +38,14 @@ impl Engine {
             }
             pass.looked_at += batch.len() as u64;
             let tasks: Vec<TaskId> = batch.iter().map(|record| record.task.id).collect();
-            match self.work_off(&policy, now, stopped, batch, pass).await {
+            match self.work_off(&policy, now, stopped, batch, &mut overdue, pass).await {
                 Err(error) if error.is_of_the_row() => {
                     // One of them is refused by the database: each alone, so that only that one waits.
                     for task in tasks {
                         let alone = self.store.tasks(&[task]).await?;
                         let policy = self.policy();
                         let read: Vec<_> = alone.iter().map(|record| (record.task.id, record.revision)).collect();
-                        match self.work_off(&policy, now, stopped, alone, pass).await {
+                        match self.work_off(&policy, now, stopped, alone, &mut overdue, pass).await {
                             Err(error) if error.is_of_the_row() => {
                                 tracing::error!(task = task.0, %error, "a task's plan cannot be kept; it is tried again in an hour");
                                 pass.failed += 1;
@@ -73,6 +76,7 @@ impl Engine {
         now: Timestamp,
         stopped: Option<Stop>,
         batch: Vec<TaskRecord>,
+        overdue: &mut HashMap<AgencyId, u32>,
         pass: &mut Pass,
     ) -> Result<()> {
         let mut decided = Vec::with_capacity(batch.len());
@@ -93,7 +97,7 @@ impl Engine {
         if decided.is_empty() {
             return Ok(());
         }
-        let mut notices = self.notices(policy, now, &decided).await?;
+        let mut notices = self.notices(policy, now, &decided, overdue).await?;
         let under = self.digest_of(policy);
         let plans = decided
             .into_iter()

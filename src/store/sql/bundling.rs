@@ -1,9 +1,11 @@
 //! Messages made of reminders, and what becomes of reminders that go into none.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::{Conn, rows::ids};
+use super::{
+    Conn,
+    rows::{ids, list},
+};
 use crate::{
     planning::{rules::ChannelKind, task::ReminderId},
     store::{
@@ -12,41 +14,60 @@ use crate::{
     },
 };
 
-/// Reminders set aside by one statement: as many as fit into a megabyte or so of JSON.
-pub(super) const ASIDES: usize = 5_000;
+/// Reminders changed by one statement: as many as fit into a megabyte or so of JSON.
+pub(super) const AT_ONCE: usize = 5_000;
 
-pub(super) async fn make(tx: &mut Conn, now: Timestamp, message: &NewMessage) -> Result<()> {
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO message(channel, address, person, recipient, classified, hours, state, not_before, expires_at, earlier, \
-         created_at, changed_at, part, parts) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10, $11, $12) RETURNING id",
-    )
-    .bind(message.channel.as_str())
-    .bind(&message.address)
-    .bind(message.person.map(|id| id.0))
-    .bind(&message.recipient)
-    .bind(message.classified)
-    .bind(&message.hours)
-    .bind(message.not_before.as_millisecond())
-    .bind(message.expires_at.as_millisecond())
-    .bind(message.earlier)
-    .bind(now.as_millisecond())
-    .bind(i64::from(message.part.n))
-    .bind(i64::from(message.part.of))
-    .fetch_one(&mut *tx)
-    .await?;
-    // A reminder that was suppressed between reading and writing stays so; the message then simply lacks it.
-    let taken = sqlx::query(
-        "UPDATE reminder SET state = 'in_message', message = $2, reason = '', changed_at = $3 \
-         WHERE state = 'planned' AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
-    )
-    .bind(ids(message.reminders.iter().map(|id| id.0)))
-    .bind(id)
-    .bind(now.as_millisecond())
-    .execute(&mut *tx)
-    .await?;
-    if taken.rows_affected() == 0 {
-        sqlx::query("DELETE FROM message WHERE id = $1").bind(id).execute(tx).await?;
+/// Makes messages of reminders. A reminder that was suppressed between reading and writing stays so; its message then
+/// simply lacks it, and one that has none left is not made.
+pub(super) async fn make(tx: &mut Conn, now: Timestamp, messages: &[NewMessage]) -> Result<()> {
+    let mut made = Vec::with_capacity(messages.len());
+    let mut carries = Vec::new();
+    for message in messages {
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO message(channel, address, person, recipient, classified, hours, state, not_before, expires_at, \
+             earlier, created_at, changed_at, part, parts) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $10, $11, $12) RETURNING id",
+        )
+        .bind(message.channel.as_str())
+        .bind(&message.address)
+        .bind(message.person.map(|id| id.0))
+        .bind(&message.recipient)
+        .bind(message.classified)
+        .bind(&message.hours)
+        .bind(message.not_before.as_millisecond())
+        .bind(message.expires_at.as_millisecond())
+        .bind(message.earlier)
+        .bind(now.as_millisecond())
+        .bind(i64::from(message.part.n))
+        .bind(i64::from(message.part.of))
+        .fetch_one(&mut *tx)
+        .await?;
+        made.push(id);
+        carries.extend(message.reminders.iter().map(|reminder| (reminder.0, id)));
+    }
+    // In their own order, whomever they go to: those of one person lie far apart, and each page would be read and written
+    // again for nearly every one of them. A reminder that two messages name goes into the first.
+    carries.sort_by_key(|(reminder, _)| *reminder);
+    carries.dedup_by_key(|(reminder, _)| *reminder);
+    for carries in carries.chunks(AT_ONCE) {
+        sqlx::query(
+            "UPDATE reminder SET state = 'in_message', message = j.message, reason = '', changed_at = $2 \
+             FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS message FROM json_each($1)) AS j \
+             WHERE reminder.id = j.id AND reminder.state = 'planned'",
+        )
+        .bind(list(carries)?)
+        .bind(now.as_millisecond())
+        .execute(&mut *tx)
+        .await?;
+    }
+    if !made.is_empty() {
+        sqlx::query(
+            "DELETE FROM message WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
+             AND NOT EXISTS (SELECT 1 FROM reminder r WHERE r.message = message.id)",
+        )
+        .bind(ids(made))
+        .execute(tx)
+        .await?;
     }
     Ok(())
 }
@@ -69,17 +90,17 @@ pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -
     let (mut waits, mut lists, mut ways, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for aside in asides {
         match aside {
-            Aside::Wait { reminder, until } => waits.push(json!([reminder.0, until.as_millisecond()])),
+            Aside::Wait { reminder, until } => waits.push((reminder.0, until.as_millisecond())),
             Aside::Nobody { reminder, why, quiet } => {
                 if !quiet {
-                    lists.push(json!([reminder.0, why]));
+                    lists.push((reminder.0, *why));
                 }
-                ends.push(json!([reminder.0, why]));
+                ends.push((reminder.0, *why));
             }
-            Aside::StandIn { reminder, why } => lists.push(json!([reminder.0, why])),
+            Aside::StandIn { reminder, why } => lists.push((reminder.0, *why)),
             Aside::Fallback { reminder, why, audience, channel } => {
-                ways.push(json!([reminder.0, audience, channel.as_str()]));
-                ends.push(json!([reminder.0, why]));
+                ways.push((reminder.0, audience, channel.as_str()));
+                ends.push((reminder.0, *why));
             }
         }
     }
@@ -87,11 +108,11 @@ pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -
          FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS until FROM json_each($1)) AS j \
          WHERE reminder.id = j.id AND reminder.state = 'planned'";
     if !waits.is_empty() {
-        sqlx::query(wait).bind(Value::from(waits).to_string()).execute(&mut *tx).await?;
+        sqlx::query(wait).bind(list(&waits)?).execute(&mut *tx).await?;
     }
     // The list and the other way first: they are read off the reminder, whatever its state. Two reminders of one slot
     // are one line of the list.
-    let list = "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
+    let unreachable = "INSERT INTO unreachable(agency, audience, channel, task, why, since) \
          SELECT r.agency, r.audience, r.channel, r.task, max(j.why), $2 \
          FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS why FROM json_each($1)) AS j JOIN reminder r ON r.id = j.id \
          WHERE true GROUP BY r.agency, r.audience, r.channel, r.task \
@@ -99,9 +120,9 @@ pub(super) async fn set_aside(tx: &mut Conn, now: Timestamp, asides: &[Aside]) -
     let end = "UPDATE reminder SET state = 'suppressed', reason = j.why, changed_at = $2 \
          FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS why FROM json_each($1)) AS j \
          WHERE reminder.id = j.id AND reminder.state = 'planned'";
-    for (statement, rows) in [(list, lists), (FALL_BACK, ways), (end, ends)] {
-        if !rows.is_empty() {
-            let rows = Value::from(rows).to_string();
+    let lists = (unreachable, lists.len(), list(&lists)?);
+    for (statement, many, rows) in [lists, (FALL_BACK, ways.len(), list(&ways)?), (end, ends.len(), list(&ends)?)] {
+        if many > 0 {
             sqlx::query(statement).bind(rows).bind(now.as_millisecond()).execute(&mut *tx).await?;
         }
     }
@@ -131,7 +152,7 @@ pub(super) async fn fall_back(
     audience: &str,
     channel: ChannelKind,
 ) -> Result<()> {
-    let one = json!([[reminder.0, audience, channel.as_str()]]);
-    sqlx::query(FALL_BACK).bind(one.to_string()).bind(now.as_millisecond()).execute(tx).await?;
+    let one = list(&[(reminder.0, audience, channel.as_str())])?;
+    sqlx::query(FALL_BACK).bind(one).bind(now.as_millisecond()).execute(tx).await?;
     Ok(())
 }

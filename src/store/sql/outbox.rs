@@ -13,7 +13,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database, DbRow, SHARED,
-    bundling::{ASIDES, make, set_aside},
+    bundling::{AT_ONCE, make, set_aside},
     daily::{attach_lists, lists_of_today},
     outcomes::{record, set_free, withdraw_fallbacks},
     planning::reminder_key,
@@ -38,7 +38,8 @@ use crate::{
 
 /// Planned reminders whose moment has come.
 pub(super) const READY: &str = concat!(
-    "SELECT r.*, t.handler, t.monitor, t.assigner_block, t.secrecy, coalesce(o.role, 'lead') AS role, o.due_date \
+    "SELECT r.id, r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, r.audience, r.channel, r.due_at, \
+    r.created_at, r.message, t.handler, t.monitor, t.assigner_block, t.secrecy, coalesce(o.role, 'lead') AS role, o.due_date \
     FROM reminder r",
     indexed_by!("reminder_planned"),
     " JOIN task t ON t.id = r.task \
@@ -106,10 +107,8 @@ impl OutboxStore for Database {
 
     async fn save_messages(&self, now: Timestamp, messages: Vec<NewMessage>, asides: Vec<Aside>) -> Result<()> {
         let mut tx = self.begin().await?;
-        for message in &messages {
-            make(&mut tx, now, message).await?;
-        }
-        for asides in asides.chunks(ASIDES) {
+        make(&mut tx, now, &messages).await?;
+        for asides in asides.chunks(AT_ONCE) {
             set_aside(&mut tx, now, asides).await?;
         }
         Ok(tx.commit().await?)

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::json;
 use sqlx::Row;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
     bundling::end_emptied,
     instance::set_copied_aside,
     register_block::file_notices,
-    rows::{damaged, date, ids, instant, instant_opt, number, time, word},
+    rows::{damaged, date, ids, instant, instant_opt, list, number, time, word},
 };
 use crate::{
     clock::millis,
@@ -93,10 +92,8 @@ impl PlanningStore for Database {
     async fn save_plans(&self, now: Timestamp, plans: Vec<Planned>) -> Result<Saved> {
         let mut tx = self.begin().await?;
         let mut saved = Saved::default();
-        let looks: Vec<_> = plans
-            .iter()
-            .map(|p| json!([p.task.0, p.revision, p.plan.next_look.map(Timestamp::as_millisecond)]))
-            .collect();
+        let looks: Vec<_> =
+            plans.iter().map(|p| (p.task.0, p.revision, p.plan.next_look.map(Timestamp::as_millisecond))).collect();
         // What changed since it was read keeps its own next look and is planned again from there.
         let kept: Vec<i64> = sqlx::query_scalar(
             "UPDATE task SET next_look_at = j.next, revision = task.revision + 1 \
@@ -105,7 +102,7 @@ impl PlanningStore for Database {
              WHERE task.id = j.id AND task.revision = j.revision AND task.held = '' \
              RETURNING task.id",
         )
-        .bind(serde_json::Value::from(looks).to_string())
+        .bind(list(&looks)?)
         .fetch_all(&mut *tx)
         .await?;
         let kept: std::collections::HashSet<i64> = kept.into_iter().collect();
@@ -145,13 +142,13 @@ impl PlanningStore for Database {
 
     async fn push(&self, tasks: &[(TaskId, i64)], to: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        let read: Vec<_> = tasks.iter().map(|(task, revision)| json!([task.0, revision])).collect();
+        let read: Vec<_> = tasks.iter().map(|(task, revision)| (task.0, revision)).collect();
         sqlx::query(
             "UPDATE task SET next_look_at = $2, revision = task.revision + 1 \
              FROM (SELECT CAST(value->>0 AS BIGINT) AS id, CAST(value->>1 AS BIGINT) AS revision FROM json_each($1)) AS j \
              WHERE task.id = j.id AND task.revision = j.revision AND task.next_look_at IS NOT NULL",
         )
-        .bind(serde_json::Value::from(read).to_string())
+        .bind(list(&read)?)
         .bind(to.as_millisecond())
         .execute(&mut *tx)
         .await?;
@@ -271,48 +268,33 @@ impl PlanningStore for Database {
 }
 
 async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
-    let mut rows = Vec::new();
-    let mut row = |task: TaskId,
-                   key: &ReminderKey,
-                   urging,
-                   due_at: Timestamp,
-                   not_before: Timestamp,
-                   state: ReminderState,
-                   reason: &str| {
-        rows.push(json!([
-            task.0,
-            key.clock.as_str(),
-            key.arming,
-            key.rule,
-            key.step,
-            key.occurrence,
-            key.agency.0,
-            key.audience.to_string(),
-            key.channel.as_str(),
-            u8::from(urging),
-            due_at.as_millisecond(),
-            not_before.as_millisecond(),
-            state.as_str(),
-            reason
-        ]));
-    };
-    for planned in plans {
-        for due in &planned.plan.due {
-            row(planned.task, &due.key, due.urging, due.due_at, due.send_at, ReminderState::Planned, "");
-        }
-        for skipped in &planned.plan.skipped {
+    let rows = plans.iter().flat_map(|planned| {
+        let due = planned.plan.due.iter();
+        let due = due.map(|due| (&due.key, due.urging, due.due_at, due.send_at, ReminderState::Planned, ""));
+        let skipped = planned.plan.skipped.iter().map(|skipped| {
             let because = skipped.because.as_str();
-            row(
-                planned.task,
-                &skipped.key,
-                skipped.urging,
-                skipped.due_at,
-                skipped.due_at,
-                ReminderState::Superseded,
-                because,
-            );
-        }
-    }
+            (&skipped.key, skipped.urging, skipped.due_at, skipped.due_at, ReminderState::Superseded, because)
+        });
+        due.chain(skipped).map(|(key, urging, due_at, not_before, state, reason)| {
+            (
+                planned.task.0,
+                key.clock.as_str(),
+                key.arming,
+                &key.rule,
+                &key.step,
+                key.occurrence,
+                key.agency.0,
+                key.audience.to_string(),
+                key.channel.as_str(),
+                u8::from(urging),
+                due_at.as_millisecond(),
+                not_before.as_millisecond(),
+                state.as_str(),
+                reason,
+            )
+        })
+    });
+    let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
         return Ok(());
     }
@@ -332,7 +314,7 @@ async fn insert_reminders(tx: &mut Conn, now: Timestamp, plans: &[Planned], save
          AND reminder.changed_at <= (SELECT t.resumed_at FROM task t WHERE t.id = reminder.task) \
          RETURNING state = 'planned'"
     ))
-    .bind(serde_json::Value::from(rows).to_string())
+    .bind(list(&rows)?)
     .bind(now.as_millisecond())
     .fetch_all(tx)
     .await?;
@@ -346,7 +328,7 @@ async fn bind_rules(tx: &mut Conn, plans: &[Planned]) -> Result<()> {
     let rows: Vec<_> = plans
         .iter()
         .flat_map(|p| p.plan.bindings.iter().map(|b| (p.task, b)))
-        .map(|(task, b)| json!([task.0, b.clock.as_str(), b.agency.0, b.rule, b.since.as_millisecond()]))
+        .map(|(task, b)| (task.0, b.clock.as_str(), b.agency.0, &b.rule, b.since.as_millisecond()))
         .collect();
     if rows.is_empty() {
         return Ok(());
@@ -357,7 +339,7 @@ async fn bind_rules(tx: &mut Conn, plans: &[Planned]) -> Result<()> {
          value->>3 AS rule, CAST(value->>4 AS BIGINT) AS since FROM json_each($1)) AS j \
          WHERE obligation.task = j.task AND obligation.clock = j.clock AND obligation.agency = j.agency",
     )
-    .bind(serde_json::Value::from(rows).to_string())
+    .bind(list(&rows)?)
     .execute(tx)
     .await?;
     Ok(())
@@ -365,7 +347,7 @@ async fn bind_rules(tx: &mut Conn, plans: &[Planned]) -> Result<()> {
 
 async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut Saved) -> Result<()> {
     let rows: Vec<_> =
-        plans.iter().flat_map(|p| &p.plan.displaced).map(|d| json!([d.entry.id.0, d.because.as_str()])).collect();
+        plans.iter().flat_map(|p| &p.plan.displaced).map(|d| (d.entry.id.0, d.because.as_str())).collect();
     if rows.is_empty() {
         return Ok(());
     }
@@ -377,7 +359,7 @@ async fn displace(tx: &mut Conn, now: Timestamp, plans: &[Planned], saved: &mut 
          (SELECT 1 FROM message m WHERE m.id = reminder.message AND m.state = 'pending' AND m.bytes IS NULL))) \
          RETURNING reminder.message",
     )
-    .bind(serde_json::Value::from(rows).to_string())
+    .bind(list(&rows)?)
     .bind(now.as_millisecond())
     .fetch_all(&mut *tx)
     .await?;
@@ -408,8 +390,9 @@ async fn load(store: &Database, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
         found.insert(row.try_get("id")?, task(row)?);
     }
     let rows = sqlx::query(
-        "SELECT o.*, coalesce(a.code, a.name) AS agency_code, a.name AS agency_name, a.block, a.kind FROM obligation o \
-         JOIN agency a ON a.id = o.agency WHERE o.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
+        "SELECT o.task, o.clock, o.agency, o.role, o.due_date, o.due_time, o.arming, o.armed_at, o.armed_by, o.overdue_from, \
+         o.rule, o.rule_since, o.acknowledged_until, o.ended_at, coalesce(a.code, a.name) AS agency_code, a.name AS agency_name, \
+         a.block, a.kind FROM obligation o JOIN agency a ON a.id = o.agency WHERE o.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
          ORDER BY o.task, o.role = 'coordinator', o.clock, o.agency",
     )
     .bind(&list)
@@ -424,15 +407,19 @@ async fn load(store: &Database, wanted: &[i64]) -> Result<Vec<TaskRecord>> {
     // late entry, and the step it was may be the most severe one.
     let rows = sqlx::query(
         "SELECT r.id, r.task, r.clock, r.arming, r.rule, r.step, r.occurrence, r.agency, r.audience, r.channel, r.urging, \
-         r.due_at, r.state FROM reminder r JOIN task t ON t.id = r.task \
-         WHERE r.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND NOT (r.state = 'suppressed' AND r.changed_at <= t.resumed_at \
-         AND r.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') AND t.resumed_at IS NOT NULL) ORDER BY r.id",
+         r.due_at, r.state, CASE WHEN r.state = 'suppressed' \
+         AND r.reason IN ('paused', 'submitted', 'returned', 'held', 'changed') THEN r.changed_at END AS silent_since \
+         FROM reminder r WHERE r.task IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY r.id",
     )
     .bind(&list)
     .fetch_all(&mut *tx)
     .await?;
     for row in &rows {
         if let Some(record) = found.get_mut(&row.try_get::<i64, _>("task")?) {
+            let silent_since = instant_opt(row, "silent_since")?;
+            if silent_since.is_some_and(|since| record.task.resumed_at.is_some_and(|resumed| since <= resumed)) {
+                continue;
+            }
             record.ledger.reminders.push(LedgerEntry {
                 id: ReminderId(row.try_get("id")?),
                 key: reminder_key(row)?,

@@ -60,6 +60,11 @@ pub(super) fn ids(ids: impl IntoIterator<Item = i64>) -> String {
     serde_json::Value::from(ids.into_iter().collect::<Vec<i64>>()).to_string()
 }
 
+/// Rows as a JSON array of arrays, for `json_each`: of borrowed values, for a batch has thousands of them.
+pub(super) fn list<T: serde::Serialize>(rows: &[T]) -> Result<String> {
+    serde_json::to_string(rows).map_err(|error| StoreError::Refused(error.to_string()))
+}
+
 /// What stands in a message whose bytes stand in `letter`.
 pub(super) const APART: &[u8] = b"\x01";
 
