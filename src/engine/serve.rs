@@ -66,14 +66,39 @@ async fn heartbeat(engine: Arc<Engine>, bell: Doorbell, token: CancellationToken
 /// A pass over more tasks than this leaves much freed memory with the allocator.
 const LARGE_PASS: u64 = 500;
 
-/// Gives freed memory back to the system: glibc keeps what a large pass used once, and the daemon rests for hours.
-#[expect(unsafe_code, reason = "the allocator's own call, without arguments that could be wrong")]
+/// Gives memory back to the system that was needed once, while the daemon rests for hours: what glibc keeps of a large
+/// pass, and the pages of this program that only such work (or the start, with its settings, rules and relocations) runs
+/// through. A page of the program that is needed after all comes back from the system's cache, or from its file.
+#[expect(unsafe_code, reason = "calls of the system's libraries, without arguments that could be wrong")]
 pub fn give_back() {
-    // SAFETY: malloc_trim touches only free memory and may be called from any thread.
+    // SAFETY: malloc_trim touches only free memory and may be called from any thread; the callback reads what it is given.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
         libc::malloc_trim(0);
+        libc::dl_iterate_phdr(Some(let_go), std::ptr::null_mut());
     }
+}
+
+/// Lets go of the pages of the first object, which is the program itself, that nobody ever writes: its code and constants.
+/// What the linker relocated lies in a writable segment, and stays.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "segments as the loader lists them, and advice about them")]
+unsafe extern "C" fn let_go(object: *mut libc::dl_phdr_info, _: usize, _: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: the loader hands over a valid list. These pages are mapped from the program's file and were never written,
+    // so whatever the kernel takes it reads again from there; only whole pages of a segment are named.
+    unsafe {
+        let object = &*object;
+        let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(4096) as u64;
+        for segment in std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)) {
+            let begins = object.dlpi_addr + segment.p_vaddr;
+            let (from, until) = (begins.next_multiple_of(page), (begins + segment.p_memsz) / page * page);
+            if segment.p_type == libc::PT_LOAD && segment.p_flags & libc::PF_W == 0 && from < until {
+                libc::madvise(from as *mut libc::c_void, (until - from) as usize, libc::MADV_DONTNEED);
+            }
+        }
+    }
+    // Not zero: no further objects.
+    1
 }
 
 impl Engine {
@@ -121,6 +146,7 @@ pub async fn serve(
     });
     tracker.close();
     bell.ring();
+    let mut first = true;
     loop {
         tokio::select! {
             () = token.cancelled() => break,
@@ -139,7 +165,7 @@ pub async fn serve(
         }
         after(&pass);
         watchdog.feed();
-        if pass.is_ok_and(|pass| pass.looked_at > LARGE_PASS) {
+        if std::mem::take(&mut first) || pass.is_ok_and(|pass| pass.looked_at > LARGE_PASS) {
             give_back();
         }
         files.ring();
@@ -198,5 +224,26 @@ async fn channel_loop(
                 engine.trouble.notice(&error, engine.clock.boot_time());
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    /// Kilobytes of mapped files that are in memory.
+    fn resident() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    fn pages_of_the_program_that_nobody_needs_now_are_given_back() {
+        // More than once, for other tests run through theirs meanwhile.
+        let less = (0..20).any(|_| {
+            let before = resident();
+            super::give_back();
+            resident() < before
+        });
+        assert!(less, "the program's pages stayed where they are");
     }
 }
