@@ -121,6 +121,12 @@ impl StoreError {
     }
 }
 
+/// A number that no other opening of a database has: whoever claims, claims under it.
+fn new_life() -> i64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    i64::try_from(high >> 1).unwrap_or_default()
+}
+
 /// What store calls answer.
 pub type Result<T> = std::result::Result<T, StoreError>;
 

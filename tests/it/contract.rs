@@ -102,6 +102,7 @@ macro_rules! contract {
             letters: a_letter_goes_with_its_message_s_bytes_whoever_takes_them_away,
             operator: a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_bytes,
             operator: the_fifth_crash_of_a_message_is_its_last_handed_over_or_not,
+            operator: a_crash_counts_against_one_that_went_alone_only_where_it_was_the_only_one_in_work,
             operator: rescue_leaves_alone_what_no_crash_touched,
             operator: what_could_not_leave_in_its_time_expires,
             operator: a_dead_message_is_retried_anew_and_an_unknown_one_with_its_bytes,

@@ -61,7 +61,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
-use super::{Result, StoreError, ledger::Turn};
+use super::{Result, StoreError, ledger::Turn, new_life};
 use crate::clock::millis;
 
 /// What the shared statements of `store/sql` are compiled against.
@@ -102,6 +102,8 @@ const HOLD_CONTENT: &str = "task, document, task_event, extension, contact_log, 
 pub struct PostgresStore {
     writer: PgPool,
     readers: PgPool,
+    /// Which life of a sender this is: see `sql/rescue.rs`.
+    life: i64,
 }
 
 impl PostgresStore {
@@ -111,7 +113,7 @@ impl PostgresStore {
         let writer = pool(WRITERS).connect_with(options.clone()).await.map_err(|error| cannot_open(&options, error))?;
         assert_server(&writer).await?;
         migrations::run(&writer).await?;
-        Ok(Self { writer, readers: pool(READERS).connect_lazy_with(reading(options, url)) })
+        Ok(Self { writer, readers: pool(READERS).connect_lazy_with(reading(options, url)), life: new_life() })
     }
 
     /// Opens it for looking only: nothing is migrated, and every write through it fails.
@@ -119,7 +121,7 @@ impl PostgresStore {
         let options = reading(options(url, password)?, url);
         let readers = pool(2).connect_with(options.clone()).await.map_err(|error| cannot_open(&options, error))?;
         migrations::assert_known(&readers).await?;
-        Ok(Self { writer: readers.clone(), readers })
+        Ok(Self { writer: readers.clone(), readers, life: new_life() })
     }
 
     /// A write transaction that nothing else is written beside.

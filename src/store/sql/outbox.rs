@@ -371,7 +371,7 @@ async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, message
     let rows = sqlx::query(concat!(
         "UPDATE message SET state = 'leased', lease_token = j.token, lease_until = ",
         lease_end!("$2", "$3"),
-        ", tries = tries + 1, changed_at = $3 FROM (",
+        ", tries = tries + 1, sender = $4, company = false, changed_at = $3 FROM (",
         claimable!("$1"),
         ") AS j WHERE message.id = j.id AND message.state = 'pending' AND message.not_before <= $3 \
          RETURNING message.id, lease_token, tries, channel, address, person, recipient, classified, hours, attempts, expires_at, \
@@ -381,6 +381,7 @@ async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, message
     .bind(&wanted)
     .bind(lease_until.as_millisecond())
     .bind(now.as_millisecond())
+    .bind(store.life)
     .fetch_all(&mut *tx)
     .await?;
     let mut claimed = rows.iter().map(claimed).collect::<Result<Vec<_>>>()?;
