@@ -163,6 +163,9 @@ pub trait Opened: Store + intake::IntakeStore {
     /// Closes every connection.
     async fn close(&self);
 
+    /// From now on no call waits longer than `limit` for a server behind a network that says nothing.
+    fn give_up_silent(&self, _limit: std::time::Duration) {}
+
     /// Tells every sender on a shared database that something changed.
     async fn ring(&self) -> Result<()> {
         Ok(())
@@ -183,6 +186,10 @@ impl Opened for sqlite::SqliteStore {
 impl Opened for postgres::PostgresStore {
     async fn close(&self) {
         postgres::PostgresStore::close(self).await;
+    }
+
+    fn give_up_silent(&self, limit: std::time::Duration) {
+        postgres::PostgresStore::give_up_silent(self, limit);
     }
 
     async fn ring(&self) -> Result<()> {
