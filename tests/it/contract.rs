@@ -123,6 +123,7 @@ macro_rules! contract {
             reading: a_task_s_notices_are_its_own_in_the_order_of_filing_with_their_withdrawal,
             reading: a_message_is_found_by_its_number_and_by_every_message_id_it_ever_had,
             reading: the_directory_s_revision_rises_with_each_change,
+            reading: an_agency_that_becomes_another_has_the_tasks_looked_at_anew,
             reading: overdue_tasks_of_an_agency_are_those_it_leads,
             reading: a_register_filed_from_several_sides_has_no_gap,
             reading: nothing_is_forgotten_when_the_process_ends,
