@@ -250,7 +250,13 @@ pub struct Recorded {
     pub code: i32,
     pub reply: String,
     pub next: Next,
+    /// Messages that were refused before it by what it shows to be the relay's fault, and not theirs: they go back to
+    /// pending in the transaction that records it, so that no crash comes between.
+    pub earlier: Vec<i64>,
 }
+
+/// Why a message goes back to pending that is among [`Recorded::earlier`].
+pub const RELAY_AT_FAULT: &str = "the relay's settings were at fault";
 
 /// Where a message goes after an attempt.
 #[derive(Debug, Clone, PartialEq)]

@@ -88,6 +88,7 @@ macro_rules! contract {
             outcomes: a_lost_answer_that_is_not_repeated_ends_unknown,
             outcomes: a_refused_recipient_leads_to_the_agency_s_box_under_its_own_key,
             outcomes: what_stands_in_for_a_refused_message_is_taken_back_when_that_is_retried,
+            outcomes: what_a_relay_at_fault_had_refused_comes_back_with_the_outcome_that_shows_it,
             outcomes: who_is_reached_again_leaves_the_daily_list,
             outcomes: a_classified_message_that_is_refused_goes_nowhere_else,
             outcomes: what_may_have_arrived_stays_named_also_where_a_message_in_between_never_left,

@@ -280,6 +280,7 @@ impl<D: Database> Office<D> {
             code: if outcome == "accepted" { 250 } else { 0 },
             reply: format!("reply to {}", claimed.n),
             next,
+            earlier: Vec::new(),
         };
         self.store().record(at(now), vec![recorded]).await.unwrap();
     }
