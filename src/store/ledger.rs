@@ -387,6 +387,11 @@ pub trait OutboxStore: Send + Sync {
     async fn rescue_lapsed(&self, _now: Timestamp) -> Result<Rescued> {
         Ok(Rescued::default())
     }
+    /// Beside the work, on a database of one process: leases of a channel that ran out, while nothing in this process works
+    /// on that channel; the caller knows. On a shared database nothing: see [`rescue_lapsed`](Self::rescue_lapsed).
+    async fn rescue_orphaned(&self, _now: Timestamp, _channel: ChannelKind) -> Result<Rescued> {
+        Ok(Rescued::default())
+    }
     /// What a shared database's clock says; `None` where the machine's own holds.
     async fn time(&self) -> Result<Option<Timestamp>> {
         Ok(None)

@@ -188,11 +188,15 @@ impl OutboxStore for Database {
     }
 
     async fn rescue(&self, now: Timestamp) -> Result<Rescued> {
-        rescue(self, now).await
+        rescue(self, now, None).await
     }
 
     async fn rescue_lapsed(&self, now: Timestamp) -> Result<Rescued> {
-        if SHARED { rescue(self, now).await } else { Ok(Rescued::default()) }
+        if SHARED { rescue(self, now, None).await } else { Ok(Rescued::default()) }
+    }
+
+    async fn rescue_orphaned(&self, now: Timestamp, channel: ChannelKind) -> Result<Rescued> {
+        if SHARED { Ok(Rescued::default()) } else { rescue(self, now, Some(channel)).await }
     }
 
     async fn time(&self) -> Result<Option<Timestamp>> {

@@ -11,7 +11,10 @@ use super::{
     rows::{ids, number},
 };
 use crate::{
-    planning::outcome::{ALONE_CRASHES, LAST_CRASHES},
+    planning::{
+        outcome::{ALONE_CRASHES, LAST_CRASHES},
+        rules::ChannelKind,
+    },
     store::{Result, ledger::Rescued},
 };
 
@@ -38,12 +41,17 @@ struct Lease {
 /// What was in work may be what ended the process, and most of it is not: a crash makes a message go in small company, a
 /// second one alone. From then on only a crash at which it was the only one in work counts against it: the only one that
 /// its sender held, whichever other senders stopped at that time, and whenever the leases of this one run out.
-pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> {
+///
+/// `orphans`: only what ran out on this channel.
+pub(super) async fn rescue(store: &Database, now: Timestamp, orphans: Option<ChannelKind>) -> Result<Rescued> {
+    let channel = orphans.map(|channel| channel.as_str());
     let any: bool = sqlx::query_scalar(concat!(
         "SELECT EXISTS (SELECT 1 FROM message WHERE state IN ('leased', 'frozen') AND ",
         rescuable!(),
-        ")"
+        " AND ($1 IS NULL OR (channel = $1 AND lease_until <= $2)))"
     ))
+    .bind(channel)
+    .bind(now.as_millisecond())
     .fetch_one(store.reading())
     .await?;
     if !any {
@@ -51,7 +59,7 @@ pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> 
         return Ok(Rescued::default());
     }
     let mut tx = store.begin().await?;
-    let leases = leases(&mut tx).await?;
+    let leases = leases(&mut tx, now, channel).await?;
     let (mut over, living): (Vec<_>, Vec<_>) = leases.into_iter().partition(|lease| lease.over);
     let mut held: HashMap<Option<i64>, usize> = HashMap::new();
     for lease in over.iter().chain(&living) {
@@ -107,12 +115,15 @@ pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> 
     Ok(rescued)
 }
 
-async fn leases(tx: &mut Conn) -> Result<Vec<Lease>> {
+async fn leases(tx: &mut Conn, now: Timestamp, channel: Option<&str>) -> Result<Vec<Lease>> {
     let rows = sqlx::query(concat!(
         "SELECT id, state = 'frozen' AS frozen, lease_token, crashes, sender, company, ",
         rescuable!(),
-        " AS lapsed FROM message WHERE state IN ('leased', 'frozen')"
+        " AND ($1 IS NULL OR lease_until <= $2) AS lapsed FROM message WHERE state IN ('leased', 'frozen') \
+         AND ($1 IS NULL OR channel = $1)"
     ))
+    .bind(channel)
+    .bind(now.as_millisecond())
     .fetch_all(tx)
     .await?;
     rows.iter()
