@@ -190,6 +190,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     // On a server several may send: each claims what no other holds. A file is one daemon's.
     let _lock = if settings.is_on_server() { None } else { Some(InstanceLock::take(&database)?) };
     let store = context.store(&settings).await?;
+    store.give_up_silent(serve::SILENT);
     let start = reload::start(context, &*store, &settings).await?;
     let settings = start.policy.settings.clone();
     let watchdog = Watchdog::from_env();

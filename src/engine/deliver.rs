@@ -18,7 +18,7 @@ use crate::{
     planning::{outcome::ALONE_CRASHES, rules::ChannelKind},
     store::{
         Result, StoreError,
-        ledger::{Claimed, Next, PendingHead, Recorded},
+        ledger::{Claimed, Next, PendingHead, Recorded, Rescued},
     },
 };
 
@@ -77,8 +77,9 @@ impl Engine {
         if !self.may_act() || self.trouble.rests(self.clock.boot_time()) {
             return Ok(Round::default());
         }
-        let keeper =
-            Keeper::start(self.store.clone(), self.clock.clone(), self.stopping().clone(), self.trouble.clone());
+        let round = self.begin_round(kind).await?;
+        let (store, clock, stopping) = (self.store.clone(), self.clock.clone(), self.stopping().clone());
+        let keeper = Keeper::start(store, clock, stopping, self.trouble.clone(), round);
         let Some(channel) = self.channels.get(&kind).cloned() else { return self.give_up_channel(kind, &keeper).await };
         if self.believed_now().is_none() {
             return Ok(Round::default());
@@ -101,6 +102,27 @@ impl Engine {
             guard.sent(&*self.store, self.clock.now()).await?;
         }
         sending.failure.map_or(Ok(sending.round), Err)
+    }
+
+    /// What a round of this channel holds as long as anything of it works. Where nothing of an earlier one does, what that
+    /// one leased and left (it panicked) is taken up as soon as its leases have run out.
+    async fn begin_round(&self, kind: ChannelKind) -> Result<Arc<()>> {
+        let (round, first) = {
+            let mut rounds = self.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let round = rounds.entry(kind).or_default();
+            let first = Arc::strong_count(round) == 1;
+            (round.clone(), first)
+        };
+        if first && let Some(now) = self.believed_now() {
+            let Rescued { released, unanswered, poisoned } = self.store.rescue_orphaned(now, kind).await?;
+            if released + unanswered + poisoned > 0 {
+                tracing::warn!(
+                    channel = %kind, released, unanswered, poisoned,
+                    "took up messages that a round which ended early had left in work"
+                );
+            }
+        }
+        Ok(round)
     }
 
     /// Messages for a channel that is configured no more: what they carry is bundled anew, for another way.
@@ -301,7 +323,7 @@ impl Sending {
             tokio::select! {
                 Some(landed) = self.in_hand.join_next() => match landed {
                     Ok(landed) => self.settling.push(self.engine.conclude(self.kind, &self.keeper, landed).boxed()),
-                    // Its lease stays, and the next start takes it up; the panic itself is caught further in.
+                    // Its lease stays, and a later round takes it up; the panic itself is caught further in.
                     Err(error) => self.failure = Some(StoreError::Refused(format!("a hand-over ended: {error}"))),
                 },
                 Some(settled) = self.settling.next() => match settled {

@@ -114,8 +114,8 @@ impl Engine {
         landed: Landed,
     ) -> impl Future<Output = Result<Came>> + Send + use<> {
         let Landed { message, about, came } = landed;
-        let (recorded, earlier, outcome) = match came {
-            Landing::Back(next, why) => (release(&message, next, why), Vec::new(), None),
+        let (recorded, outcome) = match came {
+            Landing::Back(next, why) => (release(&message, next, why), None),
             Landing::Answered(outcome) => {
                 // What is tried again is tried by the right clock.
                 let now = self.sober_now();
@@ -128,8 +128,10 @@ impl Engine {
                     code: observed.outcome.code(),
                     reply: observed.outcome.reply().to_owned(),
                     next: self.next_of(&message, &observed.outcome, now),
+                    // Refused before the run showed that the relay, not the recipient, was at fault.
+                    earlier: observed.earlier,
                 };
-                (recorded, observed.earlier, Some(observed.outcome))
+                (recorded, Some(observed.outcome))
             }
         };
         let came = Came {
@@ -141,10 +143,6 @@ impl Engine {
         let engine = self.clone();
         async move {
             kept.await?;
-            for id in earlier {
-                // Refused before the run showed that the relay, not the recipient, was at fault.
-                engine.store.retry(engine.clock.now(), id, "the relay's settings were at fault").await?;
-            }
             if let Some(outcome) = outcome {
                 engine.tell_outcome(kind, &message, about, &outcome, came.sent);
             }
@@ -210,6 +208,7 @@ pub(super) fn release(message: &Claimed, next: Next, why: &str) -> Recorded {
         code: 0,
         reply: why.to_owned(),
         next,
+        earlier: Vec::new(),
     }
 }
 

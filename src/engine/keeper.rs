@@ -47,9 +47,16 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the writer. In a task of its own: a sender's deadline must not cancel a transaction half-way (sqlx #4385).
-    pub(super) fn start(store: Arc<dyn Store>, clock: Clock, stopping: CancellationToken, trouble: Trouble) -> Self {
+    /// `round` is there as long as anything of its round is: claims, hand-overs, and outcomes that are not yet kept.
+    pub(super) fn start(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        stopping: CancellationToken,
+        trouble: Trouble,
+        round: Arc<()>,
+    ) -> Self {
         let (entries, asked) = mpsc::unbounded_channel();
-        tokio::spawn(Writer { store, clock, stopping, trouble, asked, stuck: Vec::new() }.run());
+        tokio::spawn(Writer { store, clock, stopping, trouble, asked, stuck: Vec::new(), _round: round }.run());
         Keeper { entries }
     }
 
@@ -82,6 +89,7 @@ struct Writer {
     asked: mpsc::UnboundedReceiver<Entry>,
     /// Outcomes that the database refuses for what they are; the others do not wait for them.
     stuck: Vec<Recorded>,
+    _round: Arc<()>,
 }
 
 /// Outcomes of one batch, with whoever waits for them.

@@ -106,6 +106,8 @@ pub struct Engine {
     looking: Arc<tokio::sync::Mutex<()>>,
     channels: Arc<HashMap<ChannelKind, Arc<dyn Channel>>>,
     rests: Arc<Mutex<HashMap<ChannelKind, crate::channel::breaker::Breaker>>>,
+    /// Held by whatever works on a channel.
+    rounds: Arc<Mutex<HashMap<ChannelKind, Arc<()>>>>,
     directory: Arc<Mutex<Option<Arc<KnownDirectory>>>>,
     /// The directory's revision and the day for which the list of the unreachable was last gone through.
     looked_for: Arc<Mutex<Option<(i64, jiff::civil::Date)>>>,
@@ -157,6 +159,7 @@ impl Engine {
             looking: Arc::default(),
             channels: Arc::new(channels),
             rests: Arc::default(),
+            rounds: Arc::default(),
             directory: Arc::default(),
             looked_for: Arc::default(),
             listed: Arc::default(),

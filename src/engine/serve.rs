@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Engine, Pass};
@@ -12,6 +13,9 @@ use crate::{doorbell::Doorbell, planning::rules::ChannelKind, store::Result, sys
 
 /// A heartbeat of our own beside the scheduler, which may fall silent (`delivery.md`, Time).
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A database server that says nothing for so long is given up: longer than any lock is waited for, and short enough that
+/// a scan that meets it comes back before the watchdog's time is over.
+pub const SILENT: Duration = Duration::from_secs(75);
 /// How soon a sender on a shared database looks again for what another one planned.
 const HELP: Duration = Duration::from_secs(1);
 
@@ -33,33 +37,50 @@ pub async fn schedule(
     Ok(scheduler)
 }
 
-/// Rings at most every 30 s, and when the next thing is due.
+/// Rings at most every 30 s, and when the next thing is due; also while the database keeps it waiting.
 async fn heartbeat(engine: Arc<Engine>, bell: Doorbell, token: CancellationToken) {
+    let mut asking: Option<JoinHandle<Duration>> = None;
     loop {
-        if let Err(error) = engine.keep_up().await {
-            tracing::error!(%error, "the database does not answer");
-        }
-        let now = engine.clock.now();
-        let due = match engine.next_due().await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(%error, "the next instant could not be read");
-                engine.trouble.notice(&error, engine.clock.boot_time());
-                None
-            }
-        };
-        let until = match due.map(|due| Duration::try_from(due.duration_since(now))) {
-            Some(Ok(until)) => until,
-            // Something is there to be done: our own loops are at it, or it rests. On a shared database another sender may
-            // have made it, and this one could help.
-            Some(Err(_)) if engine.clock.follows() => HELP,
-            _ => HEARTBEAT,
-        };
-        tokio::select! {
+        // In a task of its own: a ring must not wait for the answer, nor cut it off (sqlx #4385).
+        let asked = asking.get_or_insert_with(|| tokio::spawn(until_next(engine.clone())));
+        let until = tokio::select! {
             () = token.cancelled() => return,
-            () = tokio::time::sleep(until.clamp(Duration::from_millis(200), HEARTBEAT)) => {}
+            answer = asked => Some(answer.unwrap_or(HEARTBEAT)),
+            () = tokio::time::sleep(HEARTBEAT) => None,
+        };
+        if let Some(until) = until {
+            asking = None;
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = tokio::time::sleep(until.clamp(Duration::from_millis(200), HEARTBEAT)) => {}
+            }
+        } else {
+            tracing::warn!("the database has given the heartbeat no answer for {} seconds", HEARTBEAT.as_secs());
         }
         bell.ring();
+    }
+}
+
+/// Keeps up with a shared database, and asks how long nothing is due.
+async fn until_next(engine: Arc<Engine>) -> Duration {
+    if let Err(error) = engine.keep_up().await {
+        tracing::error!(%error, "the database does not answer");
+    }
+    let now = engine.clock.now();
+    let due = match engine.next_due().await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::error!(%error, "the next instant could not be read");
+            engine.trouble.notice(&error, engine.clock.boot_time());
+            None
+        }
+    };
+    match due.map(|due| Duration::try_from(due.duration_since(now))) {
+        Some(Ok(until)) => until,
+        // Something is there to be done: our own loops are at it, or it rests. On a shared database another sender may
+        // have made it, and this one could help.
+        Some(Err(_)) if engine.clock.follows() => HELP,
+        _ => HEARTBEAT,
     }
 }
 
@@ -227,21 +248,36 @@ async fn channel_loop(
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_outlasts_a_scan_that_waits_for_a_silent_database() {
+        let unit = include_str!("../../systemd/dondoc.service");
+        let seconds = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec="));
+        let watchdog = Duration::from_secs(seconds.expect("the unit has a watchdog").parse().unwrap());
+        // A connection, a statement that is given up, and the look that sees it.
+        assert!(Duration::from_secs(10 + 5) + SILENT < watchdog);
+        // Between a scan and the next one: the heartbeat rings whatever the database does.
+        assert!(2 * HEARTBEAT < watchdog);
+    }
+
     /// Kilobytes of mapped files that are in memory.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn resident() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
     fn pages_of_the_program_that_nobody_needs_now_are_given_back() {
         // More than once, for other tests run through theirs meanwhile.
         let less = (0..20).any(|_| {
             let before = resident();
-            super::give_back();
+            give_back();
             resident() < before
         });
         assert!(less, "the program's pages stayed where they are");

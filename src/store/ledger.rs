@@ -250,7 +250,13 @@ pub struct Recorded {
     pub code: i32,
     pub reply: String,
     pub next: Next,
+    /// Messages that were refused before it by what it shows to be the relay's fault, and not theirs: they go back to
+    /// pending in the transaction that records it, so that no crash comes between.
+    pub earlier: Vec<i64>,
 }
+
+/// Why a message goes back to pending that is among [`Recorded::earlier`].
+pub const RELAY_AT_FAULT: &str = "the relay's settings were at fault";
 
 /// Where a message goes after an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -379,6 +385,11 @@ pub trait OutboxStore: Send + Sync {
     /// Beside the work: leases that ran out by a shared database's clock, whoever held them. Elsewhere nothing: who
     /// holds a lease there is this process itself.
     async fn rescue_lapsed(&self, _now: Timestamp) -> Result<Rescued> {
+        Ok(Rescued::default())
+    }
+    /// Beside the work, on a database of one process: leases of a channel that ran out, while nothing in this process works
+    /// on that channel; the caller knows. On a shared database nothing: see [`rescue_lapsed`](Self::rescue_lapsed).
+    async fn rescue_orphaned(&self, _now: Timestamp, _channel: ChannelKind) -> Result<Rescued> {
         Ok(Rescued::default())
     }
     /// What a shared database's clock says; `None` where the machine's own holds.

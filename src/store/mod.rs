@@ -124,6 +124,12 @@ impl StoreError {
     }
 }
 
+/// A number that no other opening of a database has: whoever claims, claims under it.
+fn new_life() -> i64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    i64::try_from(high >> 1).unwrap_or_default()
+}
+
 /// What store calls answer.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -160,6 +166,9 @@ pub trait Opened: Store + intake::IntakeStore {
     /// Closes every connection.
     async fn close(&self);
 
+    /// From now on no call waits longer than `limit` for a server behind a network that says nothing.
+    fn give_up_silent(&self, _limit: std::time::Duration) {}
+
     /// Tells every sender on a shared database that something changed.
     async fn ring(&self) -> Result<()> {
         Ok(())
@@ -180,6 +189,10 @@ impl Opened for sqlite::SqliteStore {
 impl Opened for postgres::PostgresStore {
     async fn close(&self) {
         postgres::PostgresStore::close(self).await;
+    }
+
+    fn give_up_silent(&self, limit: std::time::Duration) {
+        postgres::PostgresStore::give_up_silent(self, limit);
     }
 
     async fn ring(&self) -> Result<()> {

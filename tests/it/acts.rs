@@ -259,6 +259,7 @@ async fn an_acceptance_after_completion_is_still_recorded_as_sent() {
         code: 250,
         reply: "ok".into(),
         next: Next::Sent { day: date(2026, 11, 25) },
+        earlier: Vec::new(),
     };
     office.store.record(later(), vec![accepted]).await.unwrap();
     assert!(office.fates().await.contains("4:sent"), "{}", office.fates().await);

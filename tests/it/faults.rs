@@ -5,6 +5,7 @@
 mod gateway;
 mod message;
 mod morning;
+mod orphans;
 mod relay;
 mod stop;
 mod wire;

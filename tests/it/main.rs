@@ -19,6 +19,7 @@ mod inspection;
 mod intake;
 mod interleave;
 mod layering;
+mod migrations;
 mod office;
 mod paths;
 mod planning_properties;

@@ -9,4 +9,5 @@ mod fleet;
 mod harness;
 mod moving;
 pub mod server;
+mod silence;
 mod together;

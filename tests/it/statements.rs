@@ -40,7 +40,12 @@ const RIGHT: &[(&str, &str, &str)] = &[
     (ORPHANS, "SCAN task", IMPORTED),
     (SENT_ON, "SCAN message USING INDEX message_due", ALL_OF_THEM),
     (SENT_ON, "SCAN message USING INDEX message_leased", ALL_OF_THEM),
-    ("SELECT id, state, lease_token, crashes FROM message", "SCAN message USING INDEX message_leased", ALL_OF_THEM),
+    ("SELECT EXISTS (SELECT 1 FROM message WHERE state IN", "SCAN message USING INDEX message_leased", ALL_OF_THEM),
+    (
+        "SELECT id, state = 'frozen' AS frozen, lease_token, crashes",
+        "SCAN message USING INDEX message_leased",
+        ALL_OF_THEM,
+    ),
     ("UPDATE message SET not_before = $1 WHERE state = 'pending'", "SCAN message USING INDEX message_due", ALL_OF_THEM),
     (
         "INSERT INTO register (seq, kind, at, format, prev, fields, hash) SELECT",

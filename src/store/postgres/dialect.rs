@@ -36,6 +36,6 @@ macro_rules! lease_clock {
 /// Leases that ran out by the database's clock: their holders have stopped, or are not to be believed any more.
 macro_rules! rescuable {
     () => {
-        "state IN ('leased', 'frozen') AND lease_until <= office_now() ORDER BY id"
+        "lease_until <= office_now()"
     };
 }

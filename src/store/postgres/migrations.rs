@@ -20,6 +20,7 @@ pub(super) const STEPS: &[(i64, &str, &str)] = &[
     (7, "letter", include_str!("../migrations/postgres/0007_letter.sql")),
     (8, "revision", include_str!("../migrations/postgres/0008_revision.sql")),
     (9, "part", include_str!("../migrations/postgres/0009_part.sql")),
+    (10, "sender", include_str!("../migrations/postgres/0010_sender.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -52,8 +52,16 @@ mod register_block;
 mod rescue;
 #[path = "../sql/rows.rs"]
 mod rows;
+mod silence;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -61,7 +69,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
-use super::{Result, StoreError, ledger::Turn};
+use super::{Result, StoreError, ledger::Turn, new_life};
 use crate::clock::millis;
 
 /// What the shared statements of `store/sql` are compiled against.
@@ -102,6 +110,14 @@ const HOLD_CONTENT: &str = "task, document, task_event, extension, contact_log, 
 pub struct PostgresStore {
     writer: PgPool,
     readers: PgPool,
+    /// Which life of a sender this is: see `sql/rescue.rs`.
+    life: i64,
+    /// The server's port, where it is behind one.
+    port: Option<u16>,
+    /// Connections that wait for rings.
+    listening: Arc<AtomicUsize>,
+    /// Gone with the last clone.
+    alive: Arc<()>,
 }
 
 impl PostgresStore {
@@ -111,7 +127,9 @@ impl PostgresStore {
         let writer = pool(WRITERS).connect_with(options.clone()).await.map_err(|error| cannot_open(&options, error))?;
         assert_server(&writer).await?;
         migrations::run(&writer).await?;
-        Ok(Self { writer, readers: pool(READERS).connect_lazy_with(reading(options, url)) })
+        let port = port_of(&options);
+        let readers = pool(READERS).connect_lazy_with(reading(options, url));
+        Ok(Self { writer, readers, life: new_life(), port, listening: Arc::default(), alive: Arc::default() })
     }
 
     /// Opens it for looking only: nothing is migrated, and every write through it fails.
@@ -119,7 +137,26 @@ impl PostgresStore {
         let options = reading(options(url, password)?, url);
         let readers = pool(2).connect_with(options.clone()).await.map_err(|error| cannot_open(&options, error))?;
         migrations::assert_known(&readers).await?;
-        Ok(Self { writer: readers.clone(), readers })
+        let port = port_of(&options);
+        Ok(Self {
+            writer: readers.clone(),
+            readers,
+            life: new_life(),
+            port,
+            listening: Arc::default(),
+            alive: Arc::default(),
+        })
+    }
+
+    /// From now on no call waits longer than `limit` for a server that says nothing: it fails, and the next one asks on
+    /// another connection. For daemons: what a command does by itself (rewriting a table) may take longer than that.
+    /// Through a socket of this machine's own there is nothing that might fall silent.
+    pub fn give_up_silent(&self, limit: Duration) {
+        if let Some(port) = self.port {
+            let pools = [self.writer.clone(), self.readers.clone()];
+            let watched = silence::Watched { port, pools, listening: self.listening.clone() };
+            silence::watch(watched, limit, &self.alive);
+        }
     }
 
     /// A write transaction that nothing else is written beside.
@@ -203,6 +240,8 @@ impl PostgresStore {
             match listener.await {
                 Ok(mut listener) => {
                     wait = Duration::from_secs(1);
+                    let _listens = Listens::new(&self.listening);
+                    // It connects again by itself; where that fails, it is ours to.
                     while listener.recv().await.is_ok() {
                         rung();
                     }
@@ -233,6 +272,22 @@ impl PostgresStore {
     }
 }
 
+/// One that listens, as long as it is there.
+struct Listens(Arc<AtomicUsize>);
+
+impl Listens {
+    fn new(listening: &Arc<AtomicUsize>) -> Self {
+        listening.fetch_add(1, Ordering::SeqCst);
+        Self(listening.clone())
+    }
+}
+
+impl Drop for Listens {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Finishes what was begun even where nobody waits any more: a BEGIN that is dropped half-way leaves a transaction in
 /// the pool that sqlx does not know of (sqlx #4385).
 async fn finished<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
@@ -240,6 +295,10 @@ async fn finished<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
         Ok(done) => done,
         Err(error) => Err(StoreError::Refused(format!("work on the database ended: {error}"))),
     }
+}
+
+fn port_of(options: &PgConnectOptions) -> Option<u16> {
+    options.get_socket().is_none().then(|| options.get_port())
 }
 
 fn options(url: &str, password: Option<&str>) -> Result<PgConnectOptions> {

@@ -1,6 +1,7 @@
 //! The directory's tables: reading them whole, writing what changed.
 
 use jiff::civil::Date;
+use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::{Database, DbRow};
@@ -14,6 +15,7 @@ use crate::{
         intake::{
             AgencyName, AgencyRow, Directory, DirectoryChanges, NameKind, NewPerson, PersonRow, PostRole, PostRow,
         },
+        policy::{LOOKING_UNDER, PLANNED_UNDER},
     },
 };
 
@@ -82,6 +84,7 @@ pub(super) async fn write(store: &Database, changes: &DirectoryChanges) -> Resul
         return Ok(());
     }
     let mut tx = store.begin().await?;
+    let another = becomes_another(&mut tx, &changes.agencies).await?;
     for agency in &changes.agencies {
         sqlx::query(
             "INSERT INTO agency (id, code, identifier, name, short_name, block, kind, superior, active, status_note)
@@ -151,9 +154,36 @@ pub(super) async fn write(store: &Database, changes: &DirectoryChanges) -> Resul
         .execute(&mut *tx)
         .await?;
     }
+    if another {
+        // Nobody says any more under what the tasks were planned: the daemon looks at each, page by page; a look that is
+        // under way, and may have read the earlier directory, does not end it.
+        sqlx::query("DELETE FROM mark WHERE name IN ($1, $2)")
+            .bind(PLANNED_UNDER)
+            .bind(LOOKING_UNDER)
+            .execute(&mut *tx)
+            .await?;
+    }
     bump_revision(&mut tx).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Whether what rules ask of an agency (their `when`) changes for one of these: other rules may be its tasks' now.
+async fn becomes_another(tx: &mut super::Conn, agencies: &[AgencyRow]) -> Result<bool> {
+    let rows: Vec<_> = agencies
+        .iter()
+        .map(|agency| {
+            json!([agency.id.0, agency.block.as_str(), agency.kind, agency.name, agency.code.as_deref().unwrap_or("")])
+        })
+        .collect();
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM json_each($1) AS j JOIN agency a ON a.id = CAST(j.value->>0 AS BIGINT) \
+         WHERE a.block <> j.value->>1 OR a.kind <> j.value->>2 OR a.name <> j.value->>3 \
+         OR coalesce(a.code, '') <> j.value->>4)",
+    )
+    .bind(Value::from(rows).to_string())
+    .fetch_one(tx)
+    .await?)
 }
 
 /// Says that the directory changed: what was composed from the earlier one is looked up again before it is sent.

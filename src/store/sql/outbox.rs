@@ -31,7 +31,7 @@ use crate::{
         Result,
         ledger::{
             Aside, Claimed, Freeze, FrozenBytes, GateAnswer, GateRow, NewMessage, Next, OutboxRow, OutboxStore,
-            PendingHead, ReadyRow, Recorded, Rescued, UnreachableSlot,
+            PendingHead, RELAY_AT_FAULT, ReadyRow, Recorded, Rescued, UnreachableSlot,
         },
     },
 };
@@ -187,11 +187,15 @@ impl OutboxStore for Database {
     }
 
     async fn rescue(&self, now: Timestamp) -> Result<Rescued> {
-        rescue(self, now).await
+        rescue(self, now, None).await
     }
 
     async fn rescue_lapsed(&self, now: Timestamp) -> Result<Rescued> {
-        if SHARED { rescue(self, now).await } else { Ok(Rescued::default()) }
+        if SHARED { rescue(self, now, None).await } else { Ok(Rescued::default()) }
+    }
+
+    async fn rescue_orphaned(&self, now: Timestamp, channel: ChannelKind) -> Result<Rescued> {
+        if SHARED { Ok(Rescued::default()) } else { rescue(self, now, Some(channel)).await }
     }
 
     async fn time(&self) -> Result<Option<Timestamp>> {
@@ -252,47 +256,9 @@ impl OutboxStore for Database {
 
     async fn retry(&self, now: Timestamp, id: i64, why: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let parted: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM message m WHERE m.id = $1 AND m.state IN ('dead', 'unknown') AND m.unknown_before \
-             AND length(m.bytes) > 0 AND (EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
-             (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown'))))",
-        )
-        .bind(id)
-        .fetch_one(&mut *tx)
-        .await?;
-        if parted {
-            let freed = set_free(&mut tx, now, id).await?;
-            withdraw_fallbacks(&mut tx, now, id).await?;
-            tx.commit().await?;
-            return Ok(freed > 0);
-        }
-        // A dead one is composed anew; one that may have arrived keeps its bytes, also where a later try was refused.
-        let done = sqlx::query(
-            "UPDATE message SET \
-             bytes = CASE WHEN (state = 'unknown' OR unknown_before) AND length(bytes) > 0 THEN bytes END, \
-             message_id = CASE WHEN (state = 'unknown' OR unknown_before) AND length(bytes) > 0 THEN message_id END, \
-             state = 'pending', reason = $3, attempts = 0, crashes = 0, not_before = $2, \
-             expires_at = CASE WHEN expires_at > $2 + 432000000 THEN expires_at ELSE $2 + 432000000 END, changed_at = $2 \
-             WHERE id = $1 AND state IN ('dead', 'unknown')",
-        )
-        .bind(id)
-        .bind(now.as_millisecond())
-        .bind(why)
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() > 0 {
-            sqlx::query(
-                "UPDATE reminder SET state = 'in_message', reason = '', changed_at = $2 \
-                 WHERE message = $1 AND state IN ('dead', 'unknown')",
-            )
-            .bind(id)
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await?;
-            withdraw_fallbacks(&mut tx, now, id).await?;
-        }
+        let done = retry(&mut tx, now, id, why).await?;
         tx.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done)
     }
 
     async fn unreachable_slots(&self) -> Result<Vec<UnreachableSlot>> {
@@ -370,7 +336,7 @@ async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, message
     let rows = sqlx::query(concat!(
         "UPDATE message SET state = 'leased', lease_token = j.token, lease_until = ",
         lease_end!("$2", "$3"),
-        ", tries = tries + 1, changed_at = $3 FROM (",
+        ", tries = tries + 1, sender = $4, company = false, changed_at = $3 FROM (",
         claimable!("$1"),
         ") AS j WHERE message.id = j.id AND message.state = 'pending' AND message.not_before <= $3 \
          RETURNING message.id, lease_token, tries, channel, address, person, recipient, classified, hours, attempts, expires_at, \
@@ -380,6 +346,7 @@ async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, message
     .bind(&wanted)
     .bind(lease_until.as_millisecond())
     .bind(now.as_millisecond())
+    .bind(store.life)
     .fetch_all(&mut *tx)
     .await?;
     let mut claimed = rows.iter().map(claimed).collect::<Result<Vec<_>>>()?;
@@ -410,16 +377,65 @@ async fn settle(
     freezes: &[Freeze],
 ) -> Result<Vec<GateAnswer>> {
     // What touches reminders of other messages, or makes some, is done while nobody else writes.
-    let own = |outcome: &Recorded| matches!(outcome.next, Next::Sent { .. } | Next::Retry { .. } | Next::Repeat { .. });
+    let own = |outcome: &Recorded| {
+        outcome.earlier.is_empty()
+            && matches!(outcome.next, Next::Sent { .. } | Next::Retry { .. } | Next::Repeat { .. })
+    };
     let mut tx = if outcomes.iter().all(own) { store.begin_beside().await? } else { store.begin().await? };
     if record(&mut tx, now, outcomes).await? {
         tx.rollback().await?;
         tx = store.begin().await?;
         record(&mut tx, now, outcomes).await?;
     }
+    for id in outcomes.iter().flat_map(|outcome| &outcome.earlier) {
+        retry(&mut tx, now, *id, RELAY_AT_FAULT).await?;
+    }
     let answers = if freezes.is_empty() { Vec::new() } else { pass_gate(&mut tx, now, freezes).await? };
     tx.commit().await?;
     Ok(answers)
+}
+
+/// Takes a dead or unknown message back to pending, or what of it is still due: see [`OutboxStore::retry`].
+async fn retry(tx: &mut Conn, now: Timestamp, id: i64, why: &str) -> Result<bool> {
+    let parted: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM message m WHERE m.id = $1 AND m.state IN ('dead', 'unknown') AND m.unknown_before \
+         AND length(m.bytes) > 0 AND (EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
+         (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown'))))",
+    )
+    .bind(id)
+    .fetch_one(&mut *tx)
+    .await?;
+    if parted {
+        let freed = set_free(tx, now, id).await?;
+        withdraw_fallbacks(tx, now, id).await?;
+        return Ok(freed > 0);
+    }
+    // A dead one is composed anew; one that may have arrived keeps its bytes, also where a later try was refused.
+    let done = sqlx::query(
+        "UPDATE message SET \
+         bytes = CASE WHEN (state = 'unknown' OR unknown_before) AND length(bytes) > 0 THEN bytes END, \
+         message_id = CASE WHEN (state = 'unknown' OR unknown_before) AND length(bytes) > 0 THEN message_id END, \
+         state = 'pending', reason = $3, attempts = 0, crashes = 0, not_before = $2, \
+         expires_at = CASE WHEN expires_at > $2 + 432000000 THEN expires_at ELSE $2 + 432000000 END, changed_at = $2 \
+         WHERE id = $1 AND state IN ('dead', 'unknown')",
+    )
+    .bind(id)
+    .bind(now.as_millisecond())
+    .bind(why)
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() > 0 {
+        sqlx::query(
+            "UPDATE reminder SET state = 'in_message', reason = '', changed_at = $2 \
+             WHERE message = $1 AND state IN ('dead', 'unknown')",
+        )
+        .bind(id)
+        .bind(now.as_millisecond())
+        .execute(&mut *tx)
+        .await?;
+        withdraw_fallbacks(tx, now, id).await?;
+    }
+    Ok(done.rows_affected() > 0)
 }
 
 fn claimed(row: &DbRow) -> Result<Claimed> {

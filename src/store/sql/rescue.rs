@@ -1,15 +1,20 @@
 //! What a crash left: leases whose holders are gone, messages that were handed over without an answer.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 
 use super::{
-    Database,
+    Conn, Database,
     outcomes::{back_to_pending, die, lose},
-    rows::number,
+    rows::{ids, number},
 };
 use crate::{
-    planning::outcome::{ALONE_CRASHES, LAST_CRASHES},
+    planning::{
+        outcome::{ALONE_CRASHES, LAST_CRASHES},
+        rules::ChannelKind,
+    },
     store::{Result, ledger::Rescued},
 };
 
@@ -17,27 +22,66 @@ use crate::{
 /// of them was there.
 const APART: SignedDuration = SignedDuration::from_mins(5);
 
+/// A message that somebody leased.
+struct Lease {
+    id: i64,
+    token: String,
+    frozen: bool,
+    crashes: u32,
+    /// Which life of a sender holds it.
+    sender: Option<i64>,
+    /// Others of its sender were found crashed while it was still leased.
+    company: bool,
+    /// Nobody holds it any more.
+    over: bool,
+}
+
 /// Ends leases nobody holds any more, each by its own token.
 ///
 /// What was in work may be what ended the process, and most of it is not: a crash makes a message go in small company, a
-/// second one alone. From then on only a crash at which it was the only one in work counts against it.
-pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> {
+/// second one alone. From then on only a crash at which it was the only one in work counts against it: the only one that
+/// its sender held, whichever other senders stopped at that time, and whenever the leases of this one run out.
+///
+/// `orphans`: only what ran out on this channel.
+pub(super) async fn rescue(store: &Database, now: Timestamp, orphans: Option<ChannelKind>) -> Result<Rescued> {
+    let channel = orphans.map(|channel| channel.as_str());
+    let any: bool = sqlx::query_scalar(concat!(
+        "SELECT EXISTS (SELECT 1 FROM message WHERE state IN ('leased', 'frozen') AND ",
+        rescuable!(),
+        " AND ($1 IS NULL OR (channel = $1 AND lease_until <= $2)))"
+    ))
+    .bind(channel)
+    .bind(now.as_millisecond())
+    .fetch_one(store.reading())
+    .await?;
+    if !any {
+        // The usual answer, and no writer waits for it.
+        return Ok(Rescued::default());
+    }
     let mut tx = store.begin().await?;
-    let mut rows = sqlx::query(concat!("SELECT id, state, lease_token, crashes FROM message WHERE ", rescuable!()))
-        .fetch_all(&mut *tx)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok((number(row, "crashes")?, row.try_get("id")?, row.try_get("lease_token")?, row.try_get("state")?))
-        })
-        .collect::<Result<Vec<(u32, i64, String, String)>>>()?;
-    rows.sort_by_key(|(crashes, id, ..)| (std::cmp::Reverse(*crashes), *id));
-    let sole = rows.len() == 1;
+    let leases = leases(&mut tx, now, channel).await?;
+    let (mut over, living): (Vec<_>, Vec<_>) = leases.into_iter().partition(|lease| lease.over);
+    let mut held: HashMap<Option<i64>, usize> = HashMap::new();
+    for lease in over.iter().chain(&living) {
+        *held.entry(lease.sender).or_default() += 1;
+    }
+    // Their turn may come in another round, when these are no more to be seen.
+    let left = living.iter().filter(|lease| over.iter().any(|gone| gone.sender == lease.sender)).map(|lease| lease.id);
+    sqlx::query(
+        "UPDATE message SET company = true WHERE state IN ('leased', 'frozen') \
+         AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+    )
+    .bind(ids(left))
+    .execute(&mut *tx)
+    .await?;
+    over.sort_by_key(|lease| (std::cmp::Reverse(lease.crashes), lease.company, lease.id));
     let mut rescued = Rescued::default();
-    for (n, (crashes, id, token, state)) in (0..).zip(&rows) {
-        let (id, frozen) = (*id, state == "frozen");
-        let (crashes, at) = match *crashes {
-            alone if alone >= ALONE_CRASHES && !sole => (alone, now + APART * (n + 1)),
+    for (n, lease) in (1..).zip(&over) {
+        let Lease { id, token, frozen, .. } = lease;
+        let (id, frozen) = (*id, *frozen);
+        let sole = held.get(&lease.sender) == Some(&1) && !lease.company;
+        let (crashes, at) = match lease.crashes {
+            alone if alone >= ALONE_CRASHES && !sole => (alone, now + APART * (n + i32::from(lease.company))),
             crashes => (crashes + 1, now),
         };
         sqlx::query("UPDATE attempt SET phase = 'crashed', ended_at = $2 WHERE token = $1 AND ended_at IS NULL")
@@ -69,4 +113,30 @@ pub(super) async fn rescue(store: &Database, now: Timestamp) -> Result<Rescued> 
     }
     tx.commit().await?;
     Ok(rescued)
+}
+
+async fn leases(tx: &mut Conn, now: Timestamp, channel: Option<&str>) -> Result<Vec<Lease>> {
+    let rows = sqlx::query(concat!(
+        "SELECT id, state = 'frozen' AS frozen, lease_token, crashes, sender, company, ",
+        rescuable!(),
+        " AND ($1 IS NULL OR lease_until <= $2) AS lapsed FROM message WHERE state IN ('leased', 'frozen') \
+         AND ($1 IS NULL OR channel = $1)"
+    ))
+    .bind(channel)
+    .bind(now.as_millisecond())
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Lease {
+                id: row.try_get("id")?,
+                token: row.try_get("lease_token")?,
+                frozen: row.try_get("frozen")?,
+                crashes: number(row, "crashes")?,
+                sender: row.try_get("sender")?,
+                company: row.try_get("company")?,
+                over: row.try_get("lapsed")?,
+            })
+        })
+        .collect()
 }

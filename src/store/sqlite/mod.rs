@@ -61,7 +61,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, new_life};
 
 /// Versions before this one can corrupt a WAL when it is reset (SQLite's release notes for 3.51.3).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -80,6 +80,8 @@ const SHARED: bool = false;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Which life of a sender this is: see `sql/rescue.rs`.
+    life: i64,
 }
 
 impl SqliteStore {
@@ -121,7 +123,7 @@ impl SqliteStore {
             // Each has a page cache of its own, and what is read again soon is in the system's.
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-1000"))
             .await?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, life: new_life() })
     }
 
     /// A write transaction. BEGIN IMMEDIATE, because a deferred one that upgrades ignores the busy timeout
@@ -219,5 +221,6 @@ fn migrator() -> Migrator {
         step(7, "letter", include_str!("../migrations/sqlite/0007_letter.sql")),
         step(8, "revision", include_str!("../migrations/sqlite/0008_revision.sql")),
         step(9, "part", include_str!("../migrations/sqlite/0009_part.sql")),
+        step(10, "sender", include_str!("../migrations/sqlite/0010_sender.sql")),
     ])
 }

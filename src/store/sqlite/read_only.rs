@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use super::SqliteStore;
-use crate::store::{Result, StoreError};
+use crate::store::{Result, StoreError, new_life};
 
 impl SqliteStore {
     /// Opens a database for reading only, e.g. a copy an inspector was given: nothing in its folder is written or
@@ -38,6 +38,6 @@ impl SqliteStore {
         if known != 3 {
             return Err(refuse("it has no register; is it a database of this program?".into()));
         }
-        Ok(Self { writer: readers.clone(), readers })
+        Ok(Self { writer: readers.clone(), readers, life: new_life() })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{
 use dondoc::{
     planning::{
         ledger::{LedgerEntry, ReminderKey, ReminderState},
+        outcome::ALONE_CRASHES,
         plan::{Due, Plan},
         rules::{Audience, ChannelKind},
         task::{
@@ -200,6 +201,27 @@ impl<D: Database> Office<D> {
         self.store().save_messages(at(0), Vec::new(), vec![aside]).await.unwrap();
     }
 
+    /// A pending message that was in work at so many crashes that it goes alone.
+    pub async fn suspect(&self) -> i64 {
+        let (_, message) = self.waiting().await;
+        for n in 0..i64::from(ALONE_CRASHES) {
+            self.claim(n, message).await;
+            self.rescue(n).await;
+        }
+        message
+    }
+
+    /// At how many crashes each was in work that counted, and how long it waits.
+    pub async fn crashes(&self, messages: &[i64]) -> Vec<(u32, Timestamp)> {
+        let pending = self.store().pending(ChannelKind::Email, at(24 * 60), 100).await.unwrap();
+        let mut found = Vec::new();
+        for id in messages {
+            let head = pending.iter().find(|head| head.id == *id).expect("it is pending");
+            found.push((head.crashes, self.message(*id).await.not_before));
+        }
+        found
+    }
+
     /// A task with one reminder in one pending message.
     pub async fn waiting(&self) -> (TaskId, i64) {
         let task = self.task().await;
@@ -258,6 +280,7 @@ impl<D: Database> Office<D> {
             code: if outcome == "accepted" { 250 } else { 0 },
             reply: format!("reply to {}", claimed.n),
             next,
+            earlier: Vec::new(),
         };
         self.store().record(at(now), vec![recorded]).await.unwrap();
     }

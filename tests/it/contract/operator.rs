@@ -1,7 +1,10 @@
 //! After a crash, after the time is over, and by an operator's hand.
 
 use dondoc::{
-    planning::{outcome::LAST_CRASHES, rules::ChannelKind},
+    planning::{
+        outcome::{ALONE_CRASHES, LAST_CRASHES},
+        rules::ChannelKind,
+    },
     store::{
         acts::Act,
         ledger::{GateAnswer, Next, Rescued},
@@ -60,6 +63,20 @@ pub async fn the_fifth_crash_of_a_message_is_its_last_handed_over_or_not<D: Data
         assert!(office.store().retry(at(last + 1), message, "sửa mẫu").await.unwrap());
         assert_eq!(office.store().pending(ChannelKind::Email, at(last + 1), 9).await.unwrap()[0].crashes, 0);
     }
+}
+
+pub async fn a_crash_counts_against_one_that_went_alone_only_where_it_was_the_only_one_in_work<D: Database>() {
+    let office = Office::<D>::new().await;
+    let suspects = [office.suspect().await, office.suspect().await];
+    for message in suspects {
+        office.claim(5, message).await;
+    }
+    // Each alone on its channel: which of them ended the process nobody knows, and they do not go together again.
+    assert_eq!(office.rescue(6).await.released, 2);
+    assert_eq!(office.crashes(&suspects).await, [(ALONE_CRASHES, at(11)), (ALONE_CRASHES, at(16))]);
+    office.claim(20, suspects[1]).await;
+    office.rescue(21).await;
+    assert_eq!(office.crashes(&suspects).await, [(ALONE_CRASHES, at(11)), (ALONE_CRASHES + 1, at(21))]);
 }
 
 pub async fn rescue_leaves_alone_what_no_crash_touched<D: Database>() {

@@ -8,7 +8,7 @@ use dondoc::{
     },
     store::{
         acts::Act,
-        ledger::{Aside, GateAnswer, NewMessage, Next},
+        ledger::{Aside, GateAnswer, NewMessage, Next, Recorded},
     },
 };
 
@@ -266,6 +266,45 @@ pub async fn what_stands_in_for_a_refused_message_is_taken_back_when_that_is_ret
     office.accept(4, &claimed).await;
     assert!(office.store().retry(at(5), id, "the address was mended").await.unwrap());
     assert_eq!(office.told(task).await, ["truoc-5: sent", "truoc-5: in_message"]);
+}
+
+pub async fn what_a_relay_at_fault_had_refused_comes_back_with_the_outcome_that_shows_it<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, first) = office.waiting().await;
+    let (_, second) = office.waiting().await;
+    let (_, third) = office.waiting().await;
+    for message in [first, second] {
+        let claimed = office.hand_over(0, message).await;
+        office.answer(0, &claimed, "recipient", Next::Dead { fallback: true }).await;
+    }
+    let (_, other) = office.waiting().await;
+    let claimed = office.hand_over(0, third).await;
+    let shows = |token: &str| Recorded {
+        message: third,
+        token: token.to_owned(),
+        outcome: "configuration",
+        code: 550,
+        reply: "5.7.1 relaying denied".into(),
+        next: Next::Retry { at: at(5), spend: false },
+        earlier: vec![first, second],
+    };
+    // In one commit: what asks the ledger next sees all of it, and a crash before or after it splits nothing.
+    let gate = office.claim(1, other).await;
+    let freeze = office.freezing(&gate, 1).await;
+    assert_eq!(
+        office.store().settle(at(1), vec![shows(&claimed.token)], vec![freeze]).await.unwrap(),
+        [GateAnswer::Go]
+    );
+    assert_eq!(office.fate(third).await, "pending");
+    for message in [first, second] {
+        assert_eq!(office.fate(message).await, "pending the relay's settings were at fault");
+    }
+    // And what was to go another way in its place stays.
+    assert_eq!(office.told(task).await, ["truoc-5: suppressed original_retried", "truoc-5: in_message"]);
+    // Asked once more, for its answer was lost: nothing moves.
+    let before = office.message(first).await;
+    office.store().record(at(2), vec![shows(&claimed.token)]).await.unwrap();
+    assert_eq!(office.message(first).await, before);
 }
 
 pub async fn who_is_reached_again_leaves_the_daily_list<D: Database>() {

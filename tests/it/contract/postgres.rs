@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use dondoc::planning::outcome::ALONE_CRASHES;
 use dondoc::store::{
     Store,
     intake::IntakeStore,
-    ledger::{GateAnswer, PlanningStore as _, Rescued},
+    ledger::{GateAnswer, OutboxStore as _, PlanningStore as _, Rescued},
     postgres::PostgresStore,
 };
 use jiff::Timestamp;
@@ -98,6 +99,43 @@ async fn a_lease_is_the_database_s_to_judge_whatever_the_caller_s_clock_says() {
         Rescued { released: 1, unanswered: 1, poisoned: 0 },
         "they ran out, also where the caller's clock stands behind"
     );
+}
+
+#[tokio::test]
+async fn a_crash_is_judged_by_what_its_own_sender_held_whoever_else_stopped_at_that_time() {
+    if !Postgres::is_here() {
+        return;
+    }
+    let office = Office::<Postgres>::new().await;
+    let other = PostgresStore::open(&office.database.database.url, None).await.unwrap();
+    let suspects = [office.suspect().await, office.suspect().await];
+    office.database.clock(at(5)).await;
+    office.claim(5, suspects[0]).await;
+    assert_eq!(other.claim(at(5), at(35), &[suspects[1]]).await.unwrap().len(), 1);
+    assert_eq!(office.rescue(6).await.released, 2);
+    // Each was the only one that its sender had in work.
+    assert_eq!(office.crashes(&suspects).await, [(ALONE_CRASHES + 1, at(6)); 2]);
+}
+
+#[tokio::test]
+async fn what_one_sender_held_is_judged_together_however_far_apart_its_leases_run_out() {
+    if !Postgres::is_here() {
+        return;
+    }
+    let office = Office::<Postgres>::new().await;
+    let suspects = [office.suspect().await, office.suspect().await];
+    office.claim(5, suspects[0]).await;
+    office.claim(15, suspects[1]).await;
+    let store = office.store();
+    office.database.clock(at(40)).await;
+    assert_eq!(store.rescue(at(40)).await.unwrap().released, 1);
+    office.database.clock(at(50)).await;
+    assert_eq!(store.rescue(at(50)).await.unwrap().released, 1, "its lease runs out ten minutes later");
+    assert_eq!(office.crashes(&suspects).await, [(ALONE_CRASHES, at(45)), (ALONE_CRASHES, at(60))]);
+    // The next time it is by itself.
+    office.claim(60, suspects[1]).await;
+    office.rescue(61).await;
+    assert_eq!(office.crashes(&suspects).await, [(ALONE_CRASHES, at(45)), (ALONE_CRASHES + 1, at(61))]);
 }
 
 #[tokio::test]

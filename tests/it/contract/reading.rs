@@ -1,11 +1,15 @@
 //! Acts on what waits, and what people are told afterwards.
 
 use dondoc::{
-    planning::{ledger::ReminderState, task::TaskState},
+    planning::{
+        ledger::ReminderState,
+        task::{Block, TaskState},
+    },
     store::{
         acts::Act,
-        intake::DirectoryChanges,
+        intake::{AgencyRow, DirectoryChanges},
         ledger::{Aside, GateAnswer, Next},
+        policy::PLANNED_UNDER,
         register::RegisterItem,
     },
 };
@@ -238,6 +242,43 @@ pub async fn the_directory_s_revision_rises_with_each_change<D: Database>() {
     assert_eq!(rows.revision, after);
     assert_eq!((rows.agencies.len(), rows.people.len()), (2, 2));
     assert!(rows.people.iter().any(|one| one.id == HANDLER && one.name == "Trần Văn An"));
+}
+
+pub async fn an_agency_that_becomes_another_has_the_tasks_looked_at_anew<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (store, stood) = (office.store(), office.database.intake().directory().await.unwrap().agencies);
+    let change = async |mend: &dyn Fn(&mut AgencyRow)| {
+        store.begin_look(7).await.unwrap();
+        assert!(store.end_look(7).await.unwrap());
+        let mut agencies = stood.clone();
+        mend(&mut agencies[0]);
+        let changes = DirectoryChanges { agencies, ..DirectoryChanges::default() };
+        office.database.intake().write_directory(&changes).await.unwrap();
+        let marked = store.mark(PLANNED_UNDER).await.unwrap();
+        office
+            .database
+            .intake()
+            .write_directory(&DirectoryChanges { agencies: stood.clone(), ..changes })
+            .await
+            .unwrap();
+        marked
+    };
+    // Of what no rule asks.
+    assert_eq!(change(&|_| ()).await, Some(7));
+    assert_eq!(change(&|agency| agency.status_note = "đang sáp nhập".into()).await, Some(7));
+    // Rules may name each of these.
+    assert_eq!(change(&|agency| agency.block = Block::Party).await, None);
+    assert_eq!(change(&|agency| agency.kind = "Ban".into()).await, None);
+    assert_eq!(change(&|agency| agency.name = "Sở Nội vụ và Lao động".into()).await, None);
+    assert_eq!(change(&|agency| agency.code = None).await, None);
+    // A look that had begun before does not end it: half of its plans may be of the earlier directory.
+    store.begin_look(8).await.unwrap();
+    let mut agencies = stood.clone();
+    agencies[0].kind = "Ban".into();
+    let changes = DirectoryChanges { agencies, ..DirectoryChanges::default() };
+    office.database.intake().write_directory(&changes).await.unwrap();
+    assert!(!store.end_look(8).await.unwrap());
+    assert_eq!(store.mark(PLANNED_UNDER).await.unwrap(), None);
 }
 
 pub async fn overdue_tasks_of_an_agency_are_those_it_leads<D: Database>() {

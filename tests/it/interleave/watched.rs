@@ -131,6 +131,7 @@ watched! {
                 _ => {}
             }
             self.sim.recorded(&outcomes);
+            self.sim.journal().retried.extend(outcomes.iter().flat_map(|outcome| &outcome.earlier));
             for (freeze, answer) in freezes.iter().zip(&answers) {
                 if *answer == GateAnswer::Go {
                     self.passed(freeze).await;

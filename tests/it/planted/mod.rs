@@ -139,6 +139,7 @@ pub async fn mark_first(sim: &Sim, now: Timestamp, asked: &[Freeze], answers: &[
             code: 250,
             reply: String::new(),
             next: Next::Sent { day: jiff::civil::date(2026, 11, 25) },
+            earlier: Vec::new(),
         })
         .collect();
     sim.store.record(now, sent).await.unwrap();

@@ -84,6 +84,9 @@ fn half_a_morning_here_and_half_there_and_every_letter_once() {
     let frozen = machine.json(&["outbox", "list", "--state", "frozen"]).as_array().unwrap().len();
     let sent_here = machine.mail.taken();
     assert!(sent_here < TASKS - CONNECTIONS, "there is something left to send");
+    // One of the letters was the second of three parts.
+    let parted = "UPDATE message SET part = 2, parts = 3 WHERE id = (SELECT min(id) FROM message WHERE state = 'sent') RETURNING ''";
+    assert_eq!(rows_of(&machine.path("dondoc.db"), parted).len(), 1);
     let verified = machine.json(&["register", "verify"]);
     let (numbers, counts) = (numbers(&machine.path("dondoc.db")), counts(&machine.path("dondoc.db")));
 
@@ -97,6 +100,9 @@ fn half_a_morning_here_and_half_there_and_every_letter_once() {
         // The target has the number of the move besides.
         assert_eq!(there, rows + i64::from(table == "meta"), "{table}");
     }
+
+    let parts = "SELECT count(*) FROM message WHERE (part, parts) = (2, 3) AND id = (SELECT min(id) FROM message WHERE state = 'sent')";
+    assert_eq!(fleet.database.number(parts), 1);
 
     // The old one says where it went, and neither sends nor takes anything in.
     let status = machine.json(&["register", "verify"]);
