@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Engine, Pass};
 use crate::{doorbell::Doorbell, planning::rules::ChannelKind, store::Result, systemd::Watchdog};
 
-/// A heartbeat of our own beside the scheduler, which may fall silent (`delivery.md`, Time).
+/// A heartbeat of our own beside the scheduler, which may fall silent.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How soon a sender on a shared database looks again for what another one planned.
 const HELP: Duration = Duration::from_secs(1);
