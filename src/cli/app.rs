@@ -74,7 +74,7 @@ enum Command {
     Instance(instance::Args),
 }
 
-/// Parses, runs, and answers the exit code of `command-line.md`.
+/// Parses, runs, and answers the exit code: 0 done, 1 failed, 2 a wrong call, 3 done and a person is needed (README, "Commands").
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(match cli.command {

@@ -30,7 +30,7 @@ const CHUNK_PER_CONNECTION: u32 = 10;
 /// Reminders in messages claimed together, unless one message has more: what they need is read and held at once.
 const REMINDERS: u32 = 2_000;
 
-/// Longer than every phase of a hand-over together (`delivery.md`: connect, commands, the final dot), and than the wait for
+/// Longer than every phase of a hand-over together (connect, commands, the final dot), and than the wait for
 /// its beginning: see [`AHEAD`].
 const LEASE: Duration = Duration::from_secs(30 * 60);
 

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Engine, Pass};
 use crate::{doorbell::Doorbell, planning::rules::ChannelKind, store::Result, systemd::Watchdog};
 
-/// A heartbeat of our own beside the scheduler, which may fall silent (`delivery.md`, Time).
+/// A heartbeat of our own beside the scheduler, which may fall silent.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A database server that says nothing for so long is given up: longer than any lock is waited for, and short enough that
 /// a scan that meets it comes back before the watchdog's time is over.

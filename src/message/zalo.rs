@@ -1,4 +1,4 @@
-//! The Zalo line, and the JSON that a Zalo relay gets (`zalo.md`, mode webhook).
+//! The Zalo line, and the JSON that a Zalo relay gets (`[zalo] mode = "webhook"`).
 //!
 //! Said there: the task's code, the document's number, the deadline, the lead agency, a link, and whom it addresses.
 //! Never content, never anything of a classified task.

@@ -11,7 +11,7 @@ pub const ALONE_CRASHES: u32 = 2;
 /// What was in work at so many is taken for their cause and sent no more: it went alone in the last three.
 pub const LAST_CRASHES: u32 = ALONE_CRASHES + 3;
 
-/// The answer to one attempt, in the words that decide what happens next (`delivery.md`'s class table).
+/// The answer to one attempt, in the words that decide what happens next: the classes of the class table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The server took it: SMTP 250 to the final dot, HTTP 2xx. Not that anyone read it.

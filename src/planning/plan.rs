@@ -1,6 +1,6 @@
 //! What is due for one task at one instant, what that supersedes and why, and when to look again.
 //!
-//! The rules of `rules.md`, "How it is read", stand here in this order: which occurrences a ladder has and when they
+//! How the rules are read stands here in this order: which occurrences a ladder has and when they
 //! fire ([`ladder`]), which of them are past in which way (`Standing`), which of those speak (at most one for each
 //! slot), and which file.
 

@@ -1,4 +1,4 @@
-//! The rows of delivery.md's fault table that a relay, a receiver or a message can bring about, with the real engine, the
+//! The rows of `tests/FAULTS.md` that a relay, a receiver or a message can bring about, with the real engine, the
 //! real ledger and the real channels: what class is on record, how the breaker stands, what is dead or pending, and that
 //! the others keep flowing. `tests/FAULTS.md` is the list. What only a process can live through is in `e2e`.
 

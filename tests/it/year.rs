@@ -1,6 +1,6 @@
 //! A year of an office, random and replayable: tasks, completions, pauses, moved deadlines, edits of rules and calendar,
 //! stops of hours and weeks, refusals. The engine and the store are the real ones; what they did is judged by a naive
-//! reading of `rules.md` that shares nothing with them (`office.rs`, `judge.rs`).
+//! reading of the rules that shares nothing with them (`office.rs`, `judge.rs`).
 //!
 //! `DONDOC_YEAR_SEED=7` replays one year; `DONDOC_YEARS=300` lives through so many.
 

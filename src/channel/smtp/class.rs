@@ -1,4 +1,4 @@
-//! What an answer, or none, means at each phase of a transaction: delivery.md's class table as a pure function.
+//! What an answer, or none, means at each phase of a transaction: the class table ([`Outcome`]) as a pure function.
 
 use super::stream::Reply;
 use crate::{channel::reply::tidy, planning::outcome::Outcome};

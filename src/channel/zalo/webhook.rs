@@ -244,7 +244,7 @@ fn failed(error: reqwest::Error) -> Outcome {
     Outcome::Site { code: 0, reply: "cannot connect".into() }
 }
 
-/// delivery.md's class table for HTTP.
+/// The class table for HTTP ([`Outcome`]).
 fn judge(status: StatusCode, headers: &HeaderMap, reply: String, now: Timestamp) -> Outcome {
     let code = i32::from(status.as_u16());
     match code {

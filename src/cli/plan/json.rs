@@ -1,4 +1,4 @@
-//! The plan as JSON, as `command-line.md` promises it: a stream, for a large office's year is gigabytes of it.
+//! The plan as JSON, with the fields that scripts rely on: a stream, for a large office's year is gigabytes of it.
 
 use std::{
     collections::HashMap,

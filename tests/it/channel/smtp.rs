@@ -59,6 +59,41 @@ async fn the_relays_refusals_have_the_tables_class_at_each_phase() {
 }
 
 #[tokio::test]
+async fn what_says_something_of_the_servers_strength_halves_the_connections_and_a_refusal_of_one_letter_does_not() {
+    use Point::*;
+    for (fault, class, after) in [
+        (Fault::at(Mail, Act::Close), "transient", 4),
+        (Fault::at(Data, Act::Close), "transient", 4),
+        (Fault::at(Dot, Act::Close), "unknown", 4),
+        (Fault::at(Dot, Act::TakeThenSay("999 what".into())), "unknown", 4),
+        (Fault::at(Mail, Act::say("421 4.7.0 too many")), "site", 4),
+        (Fault::at(Mail, Act::say("530 5.7.0 authenticate")), "configuration", 4),
+        (Fault::at(Mail, Act::say("452 4.3.1 no space")), "transient", 8),
+        (Fault::at(Rcpt, Act::say("450 4.2.0 later")), "transient", 8),
+        (Fault::at(Rcpt, Act::say("550 5.1.1 no such user")), "recipient", 8),
+        (Fault::at(Dot, Act::say("554 5.6.0 spam")), "permanent", 8),
+    ] {
+        let what = format!("{fault:?}");
+        let sink = SmtpSink::start();
+        let smtp = Smtp { max_connections: 8, ..settings(&sink, SmtpTls::None) };
+        let channel = SmtpChannel::new(&smtp, FROM, patient()).unwrap();
+        for n in 1..=10 {
+            assert_eq!(channel.parallel(), (n as usize).min(8), "one more with each acceptance");
+            sent(&channel, n).await;
+        }
+        sink.fault(fault);
+        assert_eq!(tried(&channel, &parcel(11)).await.as_str(), class, "{what}");
+        assert_eq!(channel.parallel(), after, "{what}");
+        sink.heal();
+        // From a half back it is one more with each round.
+        for n in 12..=15 {
+            sent(&channel, n).await;
+        }
+        assert_eq!(channel.parallel(), (after + 1).min(8), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn mail_and_rcpt_leave_in_one_flight_where_the_relay_takes_it_and_nothing_more_does() {
     for pipelining in [false, true] {
         let sink = SmtpSink::with(Setup { pipelining, ..Setup::default() });

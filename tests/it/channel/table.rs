@@ -1,4 +1,4 @@
-//! The class table of delivery.md on the wire: every phase with every kind of answer. The expected classes were written
+//! The class table (`planning::outcome::Outcome`) on the wire: every phase with every kind of answer. The expected classes were written
 //! from that text by hand; nothing here asks the code what it thinks.
 
 use futures_util::{StreamExt, stream};

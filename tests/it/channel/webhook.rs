@@ -103,6 +103,28 @@ async fn a_webhooks_answers_have_the_tables_class() {
 }
 
 #[tokio::test]
+async fn posts_at_once_grow_with_what_is_taken_and_halve_when_the_receiver_is_in_trouble() {
+    for (act, class, after) in [
+        (zalo::Act::status(503), "transient", 10),
+        (zalo::Act::with_header(429, "Retry-After", "120"), "throttled", 10),
+        (zalo::Act::status(401), "configuration", 10),
+        (zalo::Act::Close, "unknown", 10),
+        // About one post.
+        (zalo::Act::status(400), "permanent", 20),
+    ] {
+        let sink = ZaloSink::start(&[SECRET]);
+        let channel = hook(&sink, webhook::Deadlines::default());
+        for n in 1..=22 {
+            assert_eq!(channel.parallel(), n.min(20), "one more with each that is taken");
+            assert_eq!(tried(&channel, &json(1)).await.as_str(), "accepted");
+        }
+        sink.act(1, act.clone());
+        assert_eq!(tried(&channel, &json(1)).await.as_str(), class, "{act:?}");
+        assert_eq!(channel.parallel(), after, "{act:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_redirect_is_followed() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = ZaloSink::start(&[]);

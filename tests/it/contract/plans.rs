@@ -8,28 +8,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Database, office::at, postgres::TEST_CLOCK};
-use crate::postgres::server::{self, Server};
+use crate::{
+    postgres::server::{self, Server},
+    statements::judge::GROWING,
+};
 
-/// What grows with the years.
-const GROWING: [&str; 14] = [
-    "letter",
-    "task",
-    "obligation",
-    "task_event",
-    "reminder",
-    "message",
-    "attempt",
-    "notice",
-    "register",
-    "personal_data",
-    "file_export",
-    "daily_count",
-    "contact_log",
-    "extension",
-];
-
-/// Indexes that hold only what waits: they may be walked to their end.
-const SMALL: [&str; 9] = [
+/// Indexes that hold only what waits, or, the last, what names a message whose answer was lost: they may be walked to their
+/// end.
+const SMALL: [&str; 8] = [
     "task_next_look",
     "task_held",
     "reminder_planned",
@@ -38,7 +24,6 @@ const SMALL: [&str; 9] = [
     "message_stuck",
     "file_export_unwritten",
     "message_by_earlier",
-    "reminder_by_original",
 ];
 
 /// Statements of commands that people call now and then, never of the running daemon: what they begin with.
@@ -65,6 +50,7 @@ const HISTORY: &str = "\
       SELECT n, 'ZZ' || n, 1000000 + (n % 2000) + 1, repeat('x', 300), 'state', 'normal', 'open', 'done', 0, 101 + n % 60, 'f' || n, '', 0 FROM generate_series(1, 10000) n; \
     INSERT INTO obligation (task, clock, agency, role, due_date, arming, armed_at, armed_by) \
       SELECT n, 'completion', 101 + n % 60, 'lead', '2020-01-01', 1, 0, 'entered' FROM generate_series(1, 10000) n; \
+    INSERT INTO task_coordinator (task, agency) SELECT n, 101 + (n + 7) % 60 FROM generate_series(1, 10000) n; \
     INSERT INTO task_event (id, task, what, learnt_at, by_whom) SELECT 1000000 + n, 1 + n % 10000, 'state', 0, 'x' FROM generate_series(1, 20000) n; \
     INSERT INTO message (id, channel, address, hours, state, not_before, expires_at, message_id, bytes, tries, created_at, changed_at) \
       SELECT 1000000 + n, 'email', 'a' || n % 500 || '@x.example', 'h', 'suppressed', 0, 0, '<' || n || '@x>', 'x'::bytea, 1, 0, 0 FROM generate_series(1, 20000) n; \

@@ -53,6 +53,13 @@ fn held(world: &World, why: &str) -> Daemon {
     daemon
 }
 
+/// The same, to its end: what was under way when it was asked would have left by then.
+fn held_to_the_end(world: &World, why: &str) {
+    let before = (world.mail.journal().len(), notices(world));
+    held(world, why).stop();
+    assert_eq!((world.mail.journal().len(), notices(world)), before, "a copy sends and files nothing");
+}
+
 fn notices(world: &World) -> usize {
     world.json(&["notice", "list"]).as_array().unwrap().len()
 }
@@ -149,6 +156,7 @@ fn a_database_that_wakes_up_on_another_machine_waits_and_goes_on_from_its_last_s
     assert!(complaints.len() == 1 && complaints[0].contains("another machine"), "{complaints:?}");
     assert_eq!(world.mail.journal().len(), 3);
     daemon.stop();
+    assert_eq!(world.mail.journal().len(), 3, "nor did anything leave while it ended");
     // Back on its own machine nothing is to be said.
     let daemon = on("machine-a");
     world.mail.wait_for(4, super::world::PATIENCE);
@@ -185,12 +193,12 @@ fn a_copy_in_another_folder_and_one_without_its_neighbour_are_held() {
     fs::write(elsewhere.path("dondoc.db"), &database).unwrap();
     let said = elsewhere.dondoc(&["status"]);
     assert!(said.out.starts_with("KHÔNG GỬI: ") && said.out.contains("\nDịch vụ KHÔNG chạy"), "{said:?}");
-    held(&elsewhere, "alone").stop();
+    held_to_the_end(&elsewhere, "alone");
     fs::write(elsewhere.path("dondoc.db-instance"), &neighbour).unwrap();
-    held(&elsewhere, "moved").stop();
+    held_to_the_end(&elsewhere, "moved");
     // Damaged, it is as good as none.
     fs::write(elsewhere.path("dondoc.db-instance"), &neighbour[..20]).unwrap();
-    held(&elsewhere, "alone").stop();
+    held_to_the_end(&elsewhere, "alone");
 
     // The original is none of these.
     let daemon = world.run();
@@ -213,7 +221,7 @@ fn what_was_being_sent_when_a_copy_was_taken_is_left_to_a_person() {
     // Nothing was sent since, but letters were leaving just then: nobody knows whether this is what became of them.
     put_back(&world, "midway.db");
     let sent = world.mail.journal().len();
-    held(&world, "copied").stop();
+    held_to_the_end(&world, "copied");
     let adopted = world.json(&["instance", "adopt", "--why", "thử"]);
     assert!(adopted["messages"].as_u64().unwrap() >= in_hand as u64 && in_hand > 0, "{adopted}");
     let daemon = world.run();

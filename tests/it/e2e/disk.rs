@@ -11,7 +11,7 @@ use dondoc::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{
-    faulty::{Disk, Mode},
+    faulty::{Disk, Mode, Operation},
     life::row,
     world::{PATIENCE, World, local},
 };
@@ -52,9 +52,8 @@ fn a_full_disk_stops_claiming_and_the_daemon_goes_on_by_itself_when_there_is_roo
     let status = world.dondoc(&["status"]);
     assert!(status.code == 3, "{status:?}");
     disk.is(Mode::Healthy);
-    // At the latest at its next heartbeat.
+    // By itself: at the latest at its next heartbeat, for which patience is long enough. Nobody rings.
     world.set(local(MORNING) + Duration::from_secs(61));
-    daemon.ring();
     each_once(&world.mail.wait_for(3, PATIENCE));
     world.wait_quiet(local(MORNING));
     assert_eq!(world.mail.journal().len(), 3);
@@ -67,17 +66,15 @@ fn an_acceptance_that_a_full_disk_cannot_keep_is_insisted_on() {
     let Some((world, disk)) = office() else { return };
     let daemon = world.run_with(|command| disk.under(command));
     world.wait_quiet(local(EVENING));
-    world.mail.fault(Fault::at(Point::Dot, Act::Late(Duration::from_millis(1500))));
+    // Handed over and not yet answered.
+    let turn = disk.switch();
+    world.mail.fault(Fault::at(Point::Dot, Act::call(move || turn(Mode::Full))).once());
     world.set(local(MORNING));
     daemon.ring();
-    // Handed over and not yet answered.
-    world.wait_status("in work", |_| world.json(&["outbox", "list", "--state", "frozen"]) != json!([]));
-    disk.is(Mode::Full);
     daemon.wait_for_log("outcomes cannot be kept");
     let taken = world.mail.journal().len();
     assert!(taken > 0);
     disk.is(Mode::Healthy);
-    world.mail.heal();
     world.mail.wait_for(3, PATIENCE);
     world.set(local(MORNING) + Duration::from_secs(61));
     daemon.ring();
@@ -117,6 +114,76 @@ fn a_disk_that_fails_ends_the_daemon_with_a_clear_line_and_the_next_start_loses_
         daemon.stop();
         assert_eq!(world.json(&["db", "check"])["faults"], json!([]), "{mode:?}");
     }
+}
+
+#[test]
+fn what_stands_in_its_place_after_a_power_cut_is_whole() {
+    let Some((world, disk)) = office() else { return };
+    let settings = fs::read_to_string(world.path("dondoc.toml")).unwrap();
+    let mail = world.path("mail");
+    let maildir = format!("[email.maildir]\npath = {:?}\n[email.smtp]", mail.to_str().unwrap());
+    let by_maildir =
+        settings.replace("transport = \"smtp\"", "transport = \"maildir\"").replace("[email.smtp]", &maildir);
+    fs::write(world.path("dondoc.toml"), by_maildir).unwrap();
+    world.set(local(LATER));
+    let once = world.dondoc_with(&["run", "--once"], |command| disk.under_watch(command));
+    assert_eq!(once.code, 0, "{once:?}");
+    let backup = world.path("backup.db");
+    let made = world.dondoc_with(&["db", "backup", backup.to_str().unwrap()], |command| disk.under_watch(command));
+    assert_eq!(made.code, 0, "{made:?}");
+
+    let log = disk.log();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for (n, operation) in log.iter().enumerate().filter(|(_, operation)| !operation.to.as_os_str().is_empty()) {
+        let to = operation.to.as_path();
+        let kind = match () {
+            () if to.starts_with(&mail) => "letters",
+            () if to.starts_with(world.path("notices")) => "notices",
+            () if to == world.path("dondoc.db-instance") => "instance",
+            () if to == backup => "backup",
+            () => panic!("something else is renamed: {operation:?}"),
+        };
+        *kinds.entry(kind).or_default() += 1;
+        // Its bytes first, then its name, then the folder that holds the name: without the first a power cut leaves an
+        // empty file in its place, without the last none.
+        let before = log[..n].iter().rfind(|earlier| earlier.path == operation.path);
+        assert!(before.is_some_and(Operation::is_sync), "renamed before it was synced: {operation:?} after {before:?}");
+        // A link's old name goes in between.
+        let mut then = log[n + 1..].iter().filter(|later| later.thread == operation.thread);
+        let after = then.find(|later| later.path != operation.path);
+        assert!(
+            after.is_some_and(|after| after.is_sync() && Some(after.path.as_path()) == to.parent()),
+            "its folder is not synced at once: {operation:?}, then {after:?}"
+        );
+    }
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), ["backup", "instance", "letters", "notices"], "{kinds:?}");
+    assert!(kinds["letters"] >= 3 && kinds["notices"] >= 2, "{kinds:?}");
+}
+
+#[test]
+fn what_allows_a_hand_over_is_synced_before_the_dot() {
+    let Some((world, disk)) = office() else { return };
+    let wal = world.folder.path().canonicalize().unwrap().join("dondoc.db-wal");
+    let (seen, see) = std::sync::mpsc::channel();
+    let log = disk.reader();
+    world.mail.fault(Fault::at(
+        Point::Dot,
+        Act::call(move || {
+            // Another transaction may be in the middle of it just now.
+            let limit = Clock::System.boot_time() + PATIENCE / 4;
+            let synced = || log().iter().rfind(|operation| operation.path == wal).is_some_and(Operation::is_sync);
+            let mut is = synced();
+            while !is && Clock::System.boot_time() < limit {
+                is = synced();
+            }
+            seen.send(is).unwrap();
+        }),
+    ));
+    world.set(local(MORNING));
+    let once = world.dondoc_with(&["run", "--once"], |command| disk.under_watch(command));
+    assert_eq!(once.code, 0, "{once:?}");
+    let seen: Vec<bool> = see.try_iter().collect();
+    assert_eq!(seen, [true; 3], "written to the log of the database and not yet on the disk at the dot");
 }
 
 /// Numbers that look random (splitmix64), from a seed that is printed.
@@ -243,7 +310,8 @@ fn a_process_that_dies_before_any_lasting_operation_loses_nothing_and_doubles_on
         in_doubt += frozen;
         assert_eq!(world.json(&["outbox", "list"]), json!([]), "{point}: nothing is left");
     }
-    assert!(killed * 10 >= points.len() * 9, "it was killed at most points: {killed} of {}", points.len());
+    // Of a few points one, of all a tenth, may have become the end of it.
+    assert!((killed + 1) * 10 >= points.len() * 9, "it was killed at most points: {killed} of {}", points.len());
     assert!(second <= in_doubt);
     #[expect(clippy::print_stdout, reason = "shown with --nocapture")]
     {

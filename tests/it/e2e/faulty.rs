@@ -51,6 +51,25 @@ fn library() -> Option<&'static Path> {
     built.as_ref().map(|(_, library)| library.as_path())
 }
 
+const LOG: &str = "operations.log";
+
+/// One lasting operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    pub thread: String,
+    /// The system call.
+    pub what: String,
+    pub path: PathBuf,
+    /// Of a rename or a link; else empty.
+    pub to: PathBuf,
+}
+
+impl Operation {
+    pub fn is_sync(&self) -> bool {
+        matches!(self.what.as_str(), "fsync" | "fdatasync")
+    }
+}
+
 /// One disk, over a world's folder.
 pub struct Disk {
     page: File,
@@ -87,6 +106,28 @@ impl Disk {
         command.env("FAULTY_FOLDER", &self.folder);
     }
 
+    /// Makes a command run on it and write down what it does; see [`Disk::log`].
+    pub fn under_watch(&self, command: &mut Command) {
+        self.under_all(command);
+        command.env("FAULTY_LOG", self.folder.join(LOG));
+    }
+
+    /// The lasting operations under [`Disk::under_watch`] that succeeded, in order.
+    pub fn log(&self) -> Vec<Operation> {
+        self.reader()()
+    }
+
+    /// The same, from anywhere.
+    pub fn reader(&self) -> impl Fn() -> Vec<Operation> + Send + Sync + 'static {
+        let path = self.folder.join(LOG);
+        let operation = |line: &str| {
+            let mut words = line.split(' ');
+            let mut word = || words.next().unwrap_or_default();
+            Operation { thread: word().to_owned(), what: word().to_owned(), path: word().into(), to: word().into() }
+        };
+        move || fs::read_to_string(&path).unwrap().lines().map(operation).collect()
+    }
+
     fn set(&self, at: u64, value: u64) {
         self.page.write_at(&value.to_ne_bytes(), at * 8).unwrap();
     }
@@ -102,6 +143,12 @@ impl Disk {
         self.set(0, mode as u64);
     }
 
+    /// The same, from anywhere.
+    pub fn switch(&self) -> impl Fn(Mode) + Send + Sync + 'static {
+        let page = self.page.try_clone().unwrap();
+        move |mode| page.write_all_at(&(mode as u64).to_ne_bytes(), 0).unwrap()
+    }
+
     /// Kills the next process before its `n`-th lasting operation; 0: lets it live.
     pub fn kill_before(&self, n: u64) {
         self.set(1, 0);
@@ -115,6 +162,6 @@ impl Disk {
 
     /// Operations that failed as told.
     pub fn refused(&self) -> u64 {
-        self.get(4)
+        self.get(3)
     }
 }

@@ -65,7 +65,7 @@ fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
     evening.stop();
     world.mail.fault(Fault::at(Point::Dot, Act::Late(Duration::from_millis(80))));
     world.zalo.act(u32::MAX, zalo::Act::Late(Duration::from_millis(150)));
-    let mut in_flight = 0;
+    let (mut in_flight, mut struck) = (0, 0);
     for date in MORNINGS {
         // Not before: what was due earlier would leave by itself, its hours being open, and the rest at eight.
         world.set(local(&format!("{date}T08:00:01")));
@@ -74,7 +74,7 @@ fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
         for _ in 0..KILLS {
             let daemon = world.run();
             // Any point of a hand-over is as good as another: some acceptances, and then a little further.
-            reached += dice.below(due as u64 / 4) as usize;
+            reached = (reached + dice.below(due as u64 / 4) as usize).min(all);
             world.mail.wait_for(reached, PATIENCE);
             let until = Clock::System.boot_time() + Duration::from_micros(dice.below(150_000));
             while Clock::System.boot_time() < until {}
@@ -82,7 +82,7 @@ fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
             let frozen = world.json(&["outbox", "list", "--state", "frozen"]);
             in_flight += frozen.as_array().unwrap().len();
             reached = world.mail.journal().len();
-            assert!(reached < all, "{date}: it was not killed in the middle");
+            struck += usize::from(reached < all);
         }
         let daemon = world.run();
         world.mail.wait_for(all, PATIENCE);
@@ -93,12 +93,18 @@ fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
         daemon.stop();
     }
 
+    // A kill that came when all was sent shows nothing; most must have come before.
+    let kills = MORNINGS.len() * KILLS;
+    assert!(struck * 3 >= kills * 2, "only {struck} of {kills} kills came in the middle");
     let count = count(copies(&world), &expected);
     count.holds();
     assert_eq!(count.messages, expected.len(), "one message for each that was to be");
     #[expect(clippy::print_stdout, reason = "shown with --nocapture: whether the kills struck where it matters")]
     {
-        println!("{} second copies, {} marked; {in_flight} were in flight at the kills", count.second, count.marked);
+        println!(
+            "{struck} of {kills} kills in the middle: {} second copies, {} marked; {in_flight} were in flight",
+            count.second, count.marked
+        );
     }
     // Marked is also an only copy, where it was killed between its gate and the relay: nobody could know.
     assert!(count.second <= count.marked && count.marked <= in_flight, "{count:?}, {in_flight} in flight");

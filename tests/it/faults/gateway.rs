@@ -157,8 +157,32 @@ async fn a_post_whose_answer_was_lost_comes_again_with_its_id_its_body_and_a_mar
 
 #[tokio::test]
 async fn a_receiver_that_is_away_spends_no_attempt_and_gets_everything_when_it_is_back() {
+    let mut morning = Morning::new(Day::by_zalo(20)).await;
+    let away = morning.zalo_away();
+    for _ in 0..4 {
+        morning.pass().await;
+        morning.wait(600);
+    }
+    assert_eq!(morning.states().await, (0, 20, 0, 0), "(sent, pending, dead, unknown)");
+    assert!(matches!(morning.breaker(), State::Open { operator: false, .. }), "{:?}", morning.breaker());
+    let classes = morning.classes().await;
+    assert_eq!(classes.keys().collect::<Vec<_>>(), ["site"], "it was tried, and nobody was there");
+    for n in 1..=20 {
+        assert_eq!(morning.spent(n).await, 0, "attempts spent on message {n}");
+    }
+    assert!(morning.zalo.posts().is_empty());
+    morning.zalo_back(away);
+    morning.until_quiet(600, 8).await;
+    let count = morning.count();
+    count.holds();
+    assert_eq!((count.messages, count.second, count.marked), (20, 0, 0), "{count:?}");
+    assert_eq!(morning.breaker(), State::Closed);
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_ends_unread_comes_again_once_at_most() {
     let morning = Morning::new(Day::by_zalo(20)).await;
-    // Each request's connection ends unread: whether it was read nobody here can know.
+    // Whether it was read nobody here can know.
     morning.zalo.act(1, Act::CloseUnread);
     morning.pass().await;
     morning.until_quiet(61, 5).await;

@@ -169,11 +169,33 @@ async fn a_title_of_thirty_megabytes_harms_nobody() {
 
 #[tokio::test]
 async fn a_letter_beyond_the_relays_size_dies_alone() {
-    // The relay takes 8 KB; a letter has more. One that fits is made by nobody here: so the size is the letter's own.
-    let morning = Morning::new(Day { relay: Setup { size: 2_000, ..Setup::default() }, ..Day::of(1) }).await;
+    let one_long = async |size: usize| {
+        let morning = Morning::new(Day { relay: Setup { size, ..Setup::default() }, ..Day::of(30) }).await;
+        let work = "Rà soát, tổng hợp, báo cáo ".repeat(180);
+        let longer = sqlx::query("UPDATE task SET work = $2 WHERE code = $1").bind(code(7)).bind(&work);
+        assert_eq!(longer.execute(&morning.pool).await.unwrap().rows_affected(), 1);
+        morning.pass().await;
+        morning
+    };
+    // As the letters are: a relay whose limit lies between the long one and all others.
+    let journal = one_long(Setup::default().size).await.mail.journal();
+    let (long, others): (Vec<_>, Vec<_>) = journal.iter().partition(|mail| mail.to == [address(7)]);
+    let (most, long) = (others.iter().map(|mail| mail.bytes.len()).max().unwrap(), long[0].bytes.len());
+    assert!(others.len() == 29 && long > most + 1000, "{most} and {long} bytes");
+
+    let morning = one_long((most + long) / 2).await;
+    assert_eq!(morning.states().await, (29, 0, 1, 0), "(sent, pending, dead, unknown)");
+    let attempts = morning.attempts().await;
+    let refused: Vec<_> = attempts.iter().filter(|attempt| attempt.outcome != "accepted").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!((refused[0].code.as_str(), refused[0].outcome.as_str()), (code(7).as_str(), "permanent"));
+    assert_eq!(refused[0].status, 552);
+    assert_eq!(morning.breaker(), State::Closed);
+    assert!(morning.arrived().len() == 29 && !morning.arrived().contains(&code(7)));
+    // Nor later: it has ended.
+    morning.wait(7200);
     morning.pass().await;
-    assert_eq!(morning.states().await, (0, 0, 1, 0));
-    assert_eq!(morning.attempts().await[0].status, 552);
+    assert_eq!(morning.attempts().await, attempts);
 }
 
 #[tokio::test]

@@ -128,6 +128,9 @@ pub struct Morning {
     pub refusals: Arc<Mutex<Vec<String>>>,
 }
 
+/// The port of a receiver that is away.
+pub struct Away(u16);
+
 /// One attempt as recorded: of which task, the how manieth, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -224,6 +227,17 @@ impl Morning {
         panic!("after {most} passes {} messages are pending: {:?}", self.state("pending").await, self.last().await);
     }
 
+    /// The Zalo receiver is gone: nothing listens at its address.
+    pub fn zalo_away(&mut self) -> Away {
+        let gone = std::mem::replace(&mut self.zalo, ZaloSink::start(&[SECRET]));
+        Away(gone.port())
+    }
+
+    /// It is back at its address.
+    pub fn zalo_back(&mut self, Away(port): Away) {
+        self.zalo = ZaloSink::start_on(port, &[SECRET]);
+    }
+
     /// How many messages are in this state.
     pub async fn state(&self, state: &str) -> i64 {
         let counted = sqlx::query_scalar("SELECT count(*) FROM message WHERE state = $1").bind(state);
@@ -273,6 +287,11 @@ impl Morning {
 
     pub fn breaker(&self) -> State {
         self.engine.breakers().into_iter().find(|(kind, _)| *kind == self.via).unwrap().1
+    }
+
+    /// How many deliveries at once the channel finds sensible by now.
+    pub fn parallel(&self) -> usize {
+        self.channel.parallel()
     }
 
     /// Attempts that counted, of a task's message.

@@ -235,12 +235,19 @@ async fn connections_grow_while_it_goes_well_carry_many_letters_each_and_shrink_
     assert_eq!(morning.mail.connections(), 6, "120 letters on six connections");
     assert_eq!(events.iter().filter(|(_, event)| *event == Event::Heard("QUIT".into())).count(), 6, "ended politely");
 
-    // The same relay in trouble: what it leaves in doubt halves the connections.
+    assert_eq!(morning.parallel(), 6);
+
+    // The same relay in trouble: each connection that it ends halves them, and they come back with what it takes.
     let morning = Morning::new(Day { connections: 6, ..Day::of(120) }).await;
-    morning.mail.fault(Fault::at(Point::Mail, Act::Close).skip(40).times(8));
+    morning.mail.fault(Fault::at(Point::Mail, Act::Close).skip(40));
+    morning.pass().await;
+    assert_eq!(morning.state("sent").await, 40);
+    assert!(morning.parallel() <= 2, "{} connections after a relay ended all of them", morning.parallel());
+    morning.mail.heal();
     morning.until_quiet(331, 4).await;
-    let journal = morning.mail.journal();
     morning.count().holds();
+    assert_eq!(morning.parallel(), 6, "as many as before");
+    let journal = morning.mail.journal();
     let used: BTreeSet<u64> = journal.iter().map(|mail| mail.connection).collect();
     assert!(used.len() > 6, "ended ones were replaced");
     assert!(morning.mail.most_open() <= 6);

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::turnstile::Life;
 
 /// A message that passed its gate.
@@ -14,7 +12,6 @@ pub struct HandOver {
     /// Its attempt's token, as the daemon knows it.
     pub token: String,
     pub channel: &'static str,
-    pub address: String,
     /// Steps at which it was claimed and passed the gate.
     pub claimed: u64,
     pub passed: u64,
@@ -33,7 +30,6 @@ pub struct HandOver {
 /// A copy at the relay.
 #[derive(Debug, Clone)]
 pub struct Arrived {
-    pub at: Timestamp,
     /// As it came over the wire.
     pub bytes: Vec<u8>,
     pub attempt: u32,
@@ -94,8 +90,6 @@ pub enum Kind {
     Repeated,
     /// An unknown one that was not followed as promised.
     Abandoned,
-    /// More than a recipient is to get in a day.
-    Cap,
     /// The ledger contradicts itself.
     Ledger,
 }

@@ -6,12 +6,11 @@ use dondoc::{
     planning::{plan::plan, task::TaskId},
     store::ledger::PlanningStore,
 };
-use jiff::{Timestamp, tz::TimeZone};
 use sqlx::Row;
 
 use super::{
     journal::{HandOver, Journal, Kind, fault},
-    sim::{CAP, Sim, policy},
+    sim::{Sim, policy},
 };
 
 /// Acts after which nothing may leave for a task until it is taken up again.
@@ -105,7 +104,6 @@ pub async fn at_the_end(sim: &Sim) {
     gates(&story, &mut find);
     copies(&story, &mut find);
     reminders_twice(&story, &messages, &mut find);
-    cap(&story, &mut find);
 
     let mut carried: BTreeMap<i64, Vec<&HandOver>> = BTreeMap::new();
     for hand_over in &story.hand_overs {
@@ -338,27 +336,6 @@ fn reminders_twice(story: &Journal, messages: &BTreeMap<i64, Message>, find: &mu
                     }
                 }
             }
-        }
-    }
-}
-
-/// Messages that one recipient got in a day. What was taken back by hand, what the urgent hours let pass, and two
-/// daemons that were at work at once are not held by the cap.
-fn cap(story: &Journal, find: &mut impl FnMut(Kind, String)) {
-    if story.stale || story.reloads > 0 || !story.retried.is_empty() {
-        return;
-    }
-    let zone = TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
-    let day = |at: Timestamp| zone.to_datetime(at).date();
-    let mut got: BTreeMap<(&str, &str, jiff::civil::Date), BTreeSet<i64>> = BTreeMap::new();
-    for hand_over in &story.hand_overs {
-        let Some(arrived) = hand_over.arrived.as_ref().filter(|arrived| arrived.taken) else { continue };
-        let key = (hand_over.channel, hand_over.address.as_str(), day(arrived.at));
-        got.entry(key).or_default().insert(hand_over.message);
-    }
-    for ((_, address, day), messages) in got {
-        if messages.len() > CAP as usize + 8 {
-            find(Kind::Cap, format!("{address} got {} messages on {day}", messages.len()));
         }
     }
 }

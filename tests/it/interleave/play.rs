@@ -25,9 +25,8 @@ use super::{
 };
 use crate::planted::Mistake;
 
-/// Steps of unrest before everything is let come to rest, and how often.
+/// Steps of unrest before everything is let come to rest.
 const STEPS: u64 = 230;
-const EPISODES: usize = 1;
 
 /// One interleaving, over.
 pub struct Played {
@@ -218,16 +217,14 @@ impl Sim {
 
     async fn unrest_and_rest(self: &Arc<Self>) {
         self.begin_life();
-        for episode in 0..EPISODES {
-            self.calm(false);
-            for _ in 0..STEPS {
-                self.gate.quiet().await;
-                self.next_step();
-                self.something_happens().await;
-                self.tell_ledger().await;
-            }
-            self.come_to_rest(episode + 1 == EPISODES).await;
+        self.calm(false);
+        for _ in 0..STEPS {
+            self.gate.quiet().await;
+            self.next_step();
+            self.something_happens().await;
+            self.tell_ledger().await;
         }
+        self.come_to_rest().await;
     }
 
     /// Another run is in the middle of a hand-over: when a stopped one does most harm by going on.
@@ -290,9 +287,8 @@ impl Sim {
         .unwrap()
     }
 
-    /// Everybody finishes what they began, and everything that can be done now is done; at the very end also what waits
-    /// for its hour.
-    async fn come_to_rest(self: &Arc<Self>, last: bool) {
+    /// Everybody finishes what they began, everything that can be done now is done, and then what waits for its hour.
+    async fn come_to_rest(self: &Arc<Self>) {
         self.calm(true);
         self.clock_catches_up();
         self.let_go_on();
@@ -308,9 +304,6 @@ impl Sim {
         }
         self.work_off().await;
         judge::is_all_planned(self).await;
-        if !last {
-            return;
-        }
         for _ in 0..60 {
             let Some(next) = self.next_pending().await else { break };
             self.set_clock(next.max(self.clock.now() + 1.second()));

@@ -107,7 +107,7 @@ impl Channel for Relay {
         let turn = self.turn("dot", parcel).await;
         let (taken, answer) = self.at_dot();
         let word = answer.as_ref().map_or("panic", Outcome::as_str);
-        let arrived = Arrived { at: self.sim.clock.now(), bytes: parcel.bytes.clone(), attempt: parcel.attempt, taken };
+        let arrived = Arrived { bytes: parcel.bytes.clone(), attempt: parcel.attempt, taken };
         let known = self.note(parcel, |hand_over| hand_over.arrived = Some(arrived));
         self.sim.tell(|| format!("    relay: {} taken={taken} answer={word}", parcel.id));
         {

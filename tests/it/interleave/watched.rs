@@ -177,7 +177,7 @@ impl Watched {
     async fn passed(&self, freeze: &Freeze) {
         let carries = freeze.rows.iter().map(|row| (row.reminder.0, row.task.0)).collect();
         self.sim.look_at_the_gate(freeze.message).await;
-        let (channel, address) = self.sim.addressed(freeze.message).await;
+        let channel = self.sim.channel_of(freeze.message).await;
         let step = self.sim.step();
         let mut journal = self.sim.journal();
         let claimed = journal.claims.get(&freeze.token).copied().unwrap_or(0);
@@ -186,7 +186,6 @@ impl Watched {
             message: freeze.message,
             token: freeze.token.clone(),
             channel,
-            address,
             claimed,
             passed: step,
             key: freeze.message_id.clone(),

@@ -225,17 +225,6 @@ impl<'a> Fleet<'a> {
         self.wait_number("everything sent", OPEN, |open| open == 0);
     }
 
-    /// Messages that were in work when it was killed a third time, each time by chance: taken for the cause, listed as
-    /// dead, and sent at an operator's word. How many there were.
-    pub fn send_what_is_taken_for_poison(&self) -> usize {
-        let listed = self.database.sql("SELECT id FROM message WHERE state = 'dead' AND reason = 'poison'");
-        for id in listed.iter().flatten().flatten() {
-            let answer = self.machines[0].dondoc(&["outbox", "retry", id, "--reason", "killed from outside"]);
-            assert_eq!(answer.code, 0, "{answer:?}");
-        }
-        listed.len()
-    }
-
     /// The leases of whoever holds any run out, as if half an hour had passed.
     pub fn leases_run_out(&self) {
         self.database.sql("UPDATE message SET lease_until = 0 WHERE state IN ('leased', 'frozen')");

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 /// Tables that grow with tasks and with time. The directory, the accepted rules and marks do not.
-pub const GROWING: [&str; 15] = [
+pub const GROWING: [&str; 16] = [
     "letter",
     "task",
     "task_coordinator",
@@ -15,6 +15,7 @@ pub const GROWING: [&str; 15] = [
     "task_event",
     "notice",
     "register",
+    "personal_data",
     "file_export",
     "daily_count",
     "contact_log",
@@ -35,14 +36,4 @@ pub fn sqlite_walks(sql: &str, step: &str) -> Option<&'static str> {
 fn stands_for(sql: &str, table: &str, alias: &str) -> bool {
     let pattern = format!(r"(?i)(FROM|JOIN|UPDATE|INTO|,)\s+{table}(\s+AS)?\s+{}\b", regex::escape(alias));
     Regex::new(&pattern).is_ok_and(|named| named.is_match(sql))
-}
-
-/// The growing table that a line of PostgreSQL's plan walks.
-pub fn postgres_walks(line: &str) -> Option<&'static str> {
-    let (_, rest) = line.split_once("Seq Scan on ")?;
-    // A partition is named after its table: `reminder_2026_11`.
-    let name = rest.split_whitespace().next()?;
-    GROWING
-        .into_iter()
-        .find(|table| name.strip_prefix(table).is_some_and(|rest| rest.chars().all(|c| c == '_' || c.is_ascii_digit())))
 }

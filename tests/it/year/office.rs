@@ -1,4 +1,4 @@
-//! An office's rules and calendar as plain tables, and the simplest reading of `rules.md` there is: days are walked one
+//! An office's rules and calendar as plain tables, and the simplest reading of `config/rules.toml`'s notes there is: days are walked one
 //! by one, hours are compared minute by minute. Nothing here asks `dondoc` anything, so that it can be judged by it.
 
 use std::{collections::BTreeMap, fmt::Write};
@@ -370,7 +370,7 @@ fn ladder(
     }
 }
 
-/// Rules with everything `rules.md` has, differently every year.
+/// Rules with everything that a rules file may have, differently every year.
 pub fn rules(dice: &mut Dice) -> Vec<Ladder> {
     use Unit::{D, H, Wd};
     let both = vec!["email", "zalo"];
