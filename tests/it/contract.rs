@@ -115,6 +115,8 @@ macro_rules! contract {
             daily: a_day_and_an_address_have_one_list_however_often_it_is_made,
             daily: a_list_passes_its_gate_until_its_day_is_over_and_is_told_by_its_message,
             daily: whoever_is_unreachable_stands_on_the_list_while_the_duty_stands,
+            daily: a_list_neither_keeps_nor_tells_what_became_a_secret_meanwhile,
+            daily: a_list_that_was_in_hand_when_something_became_a_secret_is_empty_however_it_ends,
             reading: an_act_that_silences_does_so_in_its_own_transaction,
             reading: a_deadline_that_moves_takes_the_waiting_reminders_with_it,
             reading: counts_and_the_outbox_agree_with_what_was_done,

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row};
 
 use super::{
-    Conn, Database, Db, intake_directory,
+    Conn, Database, Db,
+    daily::wipe_lists,
+    intake_directory,
     intake_stored::Found,
     ledger_silence::{Earlier, silence, supersede},
 };
@@ -362,13 +364,7 @@ impl Writer<'_> {
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(Vec::<u8>::new()).execute(&mut *conn).await?;
         // A daily list may have named it by its code.
-        sqlx::query(
-            "UPDATE message SET bytes = $1 WHERE id IN (SELECT message FROM daily_list) \
-             AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL",
-        )
-        .bind(Vec::<u8>::new())
-        .execute(&mut *conn)
-        .await?;
+        wipe_lists(&mut *conn).await?;
         // Overwritten here as well as by the update that follows, so that no CHECK can be met halfway.
         sqlx::query(
             "UPDATE task SET work = '', note = '', result = '', document = NULL, field = '', priority = '',

@@ -16,13 +16,13 @@ use super::{
 
 impl<D: Database> Office<D> {
     /// The letter, as text.
-    async fn letter(&self, message: i64) -> Option<String> {
+    pub(super) async fn letter(&self, message: i64) -> Option<String> {
         let bytes = self.store().message_bytes(message).await.unwrap();
         bytes.map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     /// An import says that the task is classified.
-    async fn classify(&self, task: TaskId) {
+    pub(super) async fn classify(&self, task: TaskId) {
         let code = self.record_of(task).await.task.code;
         let row = TaskRow {
             row: 1,
@@ -59,7 +59,7 @@ impl<D: Database> Office<D> {
     }
 }
 
-fn whole() -> Option<String> {
+pub(super) fn whole() -> Option<String> {
     Some(String::from_utf8(BYTES.to_vec()).unwrap())
 }
 
