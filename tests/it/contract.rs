@@ -100,6 +100,7 @@ macro_rules! contract {
             instance: adopting_sets_aside_what_another_copy_may_have_sent_and_nothing_else,
             instance: the_last_state_is_adopted_without_setting_anything_aside,
             instance: what_the_first_scan_after_an_adoption_plans_late_is_set_aside,
+            instance: what_waits_for_a_moment_after_the_other_copy_s_end_is_sent_whatever_the_first_scan_plans,
             letters: a_letter_is_there_from_its_gate_on_through_crashes_and_repeats_and_after_it_was_sent,
             letters: a_letter_goes_with_its_message_s_bytes_whoever_takes_them_away,
             operator: a_crash_before_the_hand_over_releases_and_one_after_it_keeps_the_bytes,
