@@ -65,7 +65,7 @@ impl DailyStore for Database {
 
     async fn open_lists(&self) -> Result<Vec<OpenList>> {
         let rows = sqlx::query(
-            "SELECT d.day, d.address, d.audience, m.recipient FROM daily_list d JOIN message m ON m.id = d.message \
+            "SELECT d.day, d.address, d.audience, d.digest, m.recipient FROM daily_list d JOIN message m ON m.id = d.message \
              WHERE d.entries > 0 AND d.day = (SELECT max(l.day) FROM daily_list l WHERE l.address = d.address) \
              ORDER BY d.address",
         )
@@ -78,6 +78,7 @@ impl DailyStore for Database {
                     address: row.try_get("address")?,
                     audience: word(row, "audience", ListAudience::from_word)?,
                     recipient: row.try_get("recipient")?,
+                    digest: row.try_get("digest")?,
                 })
             })
             .collect()
