@@ -188,9 +188,8 @@ async fn import_files(args: &import::ImportArgs, context: &Context) -> anyhow::R
         json: context.json,
     };
     let code = import::run(args, parts, &mut std::io::stdout()).await;
-    rung(&*store).await;
+    Context::ring(&settings, &*store).await;
     store.close().await;
-    Context::ring(&settings).await;
     code
 }
 
@@ -201,13 +200,11 @@ async fn tasks(args: &task::TaskArgs, context: &Context) -> anyhow::Result<u8> {
     let calendar = &office.calendar.calendar;
     let call = task::TaskCall { store: &*store, calendar, now: context.now(), by: &by, json: context.json };
     let answer = task::run(args, call, &mut std::io::stdout()).await;
-    rung(&*store).await;
-    store.close().await;
-    let answer = answer?;
-    if answer.changed {
-        Context::ring(&office.settings).await;
+    if answer.as_ref().is_ok_and(|answer| answer.changed) {
+        Context::ring(&office.settings, &*store).await;
     }
-    Ok(answer.exit)
+    store.close().await;
+    Ok(answer?.exit)
 }
 
 async fn notices(args: &notice::NoticeArgs, context: &Context) -> anyhow::Result<u8> {
@@ -226,13 +223,6 @@ async fn notices(args: &notice::NoticeArgs, context: &Context) -> anyhow::Result
     let code = notice::run(args, call, &mut std::io::stdout()).await;
     store.close().await;
     code
-}
-
-/// Rings those who send from a shared database. That nobody heard is no fault of the command: they look by themselves.
-pub async fn rung(store: &dyn store::Opened) {
-    if let Err(error) = store.ring().await {
-        tracing::debug!(%error, "nobody could be rung through the database");
-    }
 }
 
 /// Who calls, for the record: the login name, also behind sudo.

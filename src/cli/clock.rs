@@ -9,10 +9,7 @@ use super::{
     app::who,
     context::{Context, exit, stamp_in},
 };
-use crate::{
-    config::{load::load_all, settings_file::environment},
-    doorbell,
-};
+use crate::config::{load::load_all, settings_file::environment};
 
 /// `dondoc clock`
 #[derive(Debug, Clone, clap::Args)]
@@ -51,9 +48,9 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
         );
     }
     let confirmed = store.confirm_clock(now, &who(), reason).await;
+    let rung = confirmed.is_ok() && Context::ring(&settings, &*store).await;
     store.close().await;
     let confirmed = confirmed?;
-    let rung = doorbell::ring(&doorbell::socket_path(&Context::database(&settings))).await;
     let mut out = std::io::stdout().lock();
     if context.json {
         let answer = json!({

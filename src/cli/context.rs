@@ -135,10 +135,14 @@ impl Context {
         }
     }
 
-    /// Rings the daemon of this machine, if one runs: what was changed is worked off at once. Those of other machines
-    /// are rung through the database they share.
-    pub async fn ring(settings: &Settings) {
-        crate::doorbell::ring(&crate::doorbell::socket_path(&Self::database(settings))).await;
+    /// Rings whoever works on this database: what was changed is worked off at once. Those of other machines through the
+    /// database they share, and the daemon of this machine, if one runs: answers whether it does. That nobody heard is no
+    /// fault of the command: they look by themselves.
+    pub async fn ring(settings: &Settings, store: &dyn Opened) -> bool {
+        if let Err(error) = store.ring().await {
+            tracing::debug!(%error, "nobody could be rung through the database");
+        }
+        crate::doorbell::ring(&crate::doorbell::socket_path(&Self::database(settings))).await
     }
 
     /// The present instant.

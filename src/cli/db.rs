@@ -59,7 +59,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
     let settings = context.settings()?;
     let database = Context::database(&settings);
     anyhow::ensure!(
-        settings.store_url.starts_with("sqlite:"),
+        !settings.is_on_server(),
         "this is for a database in a file; PostgreSQL has its own: pg_dump copies, pg_amcheck checks, `dondoc run` migrates"
     );
     match &args.what {

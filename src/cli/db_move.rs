@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::context::{Context, WrongCall, exit};
 use crate::{
+    config::settings_store::{BadAddress, server_address},
     doorbell::InstanceLock,
     store::{
         postgres::PostgresStore,
@@ -22,7 +23,7 @@ pub struct MoveArgs {
     /// Where to: postgres://user@host/database, without a password
     #[arg(value_name = "URL")]
     pub url: String,
-    /// The file that holds the password of that user
+    /// The file that holds the password of that user; else the one of the settings, [store] password_file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Give up a move to this address that was torn off: the old database serves again
@@ -42,8 +43,19 @@ pub async fn run(args: &MoveArgs, context: &Context, out: &mut (dyn Write + Send
     anyhow::ensure!(database.is_file(), "there is no database {}", database.display());
     // Nobody sends from it meanwhile, and what a crash left in hand is nobody's.
     let _lock = InstanceLock::take(&database)?;
-    let password = args.password_file.as_ref().map(|file| password(file)).transpose()?;
+    let file = args.password_file.as_ref().or(settings.store_password_file.as_ref());
+    let password = file.map(|file| password(file)).transpose()?;
     let source = SqliteStore::open(&settings.store_url).await?;
+    // A server has no file beside it that knows of another copy: what may not send here would be sent from there.
+    if !args.cancel
+        && let Some(held) = super::status::guard(&settings).find(&source).await?.held
+    {
+        source.close().await;
+        anyhow::bail!(
+            "{held}: nothing is moved; if this is the one that is to send, and the other has stopped for good, run \
+             `dondoc instance adopt --why …` first"
+        );
+    }
     let target = PostgresStore::open(&args.url, password.as_deref()).await?;
     let answer = if args.cancel {
         transfer::cancel(&source, &target, &args.url).await.map(|()| None)
@@ -60,18 +72,12 @@ pub async fn run(args: &MoveArgs, context: &Context, out: &mut (dyn Write + Send
     Ok(exit::DONE)
 }
 
-/// A password in an address would be seen by everyone who lists processes, and be kept where the office went.
+/// What the settings would refuse afterwards is refused before anything travels to it.
 fn check(url: &str) -> anyhow::Result<()> {
-    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-    let rest = rest.ok_or_else(|| WrongCall("the address begins with postgres://".to_owned()))?;
-    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let user = authority.split('/').next().unwrap_or_default().rsplit_once('@').map_or("", |(user, _)| user);
-    let secret = user.contains(':') || query.split('&').any(|pair| pair.starts_with("password="));
-    anyhow::ensure!(
-        !secret,
-        WrongCall("the address holds a password: take it out and give it by --password-file".to_owned())
-    );
-    Ok(())
+    server_address(url).map_err(|bad| {
+        let how = if bad == BadAddress::Password { ", named by --password-file or [store] password_file" } else { "" };
+        WrongCall(format!("{bad}{how}")).into()
+    })
 }
 
 fn password(file: &std::path::Path) -> anyhow::Result<String> {
@@ -150,11 +156,30 @@ mod tests {
             "postgres://db.example/dondoc?sslmode=require&password=bi-mat",
             "mysql://bi-mat@db.example/dondoc",
             "sqlite:bi-mat.db",
+            "bi-mat",
         ] {
             let refused = check(url).unwrap_err();
             assert!(refused.is::<WrongCall>() && !refused.to_string().contains("bi-mat"), "{url}: {refused}");
         }
         for url in ["postgres://dondoc@db.example:5433/dondoc?sslmode=verify-full", "postgresql://%2Frun%2Fpg/dondoc"] {
+            check(url).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_address_to_which_everything_would_travel_in_clear_is_refused_with_what_is_missing() {
+        for url in [
+            "postgres://dondoc@db.example/dondoc",
+            "postgresql://dondoc@10.0.0.1/dondoc?sslmode=prefer",
+            "postgres:///dondoc?host=db.example",
+        ] {
+            let refused = check(url).unwrap_err();
+            assert!(
+                refused.is::<WrongCall>() && refused.to_string().contains("?sslmode=verify-full"),
+                "{url}: {refused}"
+            );
+        }
+        for url in ["postgres://dondoc@127.0.0.1/dondoc", "postgres:///dondoc?host=/run/postgresql"] {
             check(url).unwrap();
         }
     }

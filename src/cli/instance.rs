@@ -14,7 +14,7 @@ use crate::{
     config::settings::Settings,
     engine::instance::{Found, Held, WHAT_TO_DO},
     store::{
-        Store,
+        Opened, Store,
         instance::{Adoption, Identity},
     },
 };
@@ -156,7 +156,7 @@ fn last_known(held: &Held, neighbour: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 async fn adopt(
-    store: &dyn Store,
+    store: &dyn Opened,
     settings: &Settings,
     context: &Context,
     why: &str,
@@ -181,7 +181,7 @@ async fn adopt(
     if let Some(row) = store.instance().await? {
         guard.write(&row).await?;
     }
-    Context::ring(settings).await;
+    Context::ring(settings, store).await;
     if context.json {
         let answer = json!({
             "instance": adoption.identity.id, "generation": adopted.generation, "held": adoption.held,

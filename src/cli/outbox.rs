@@ -125,8 +125,7 @@ pub async fn run(args: &Args, context: &Context) -> anyhow::Result<u8> {
                 store.retry(context.now(), *id, reason).await?,
                 "message {id} is neither dead nor unknown, or nothing of it is still due; `dondoc outbox list` shows what there is"
             );
-            super::app::rung(&*store).await;
-            Context::ring(&office.settings).await;
+            Context::ring(&office.settings, &*store).await;
             writeln!(out, "Thư {id} sẽ được gửi lại.")?;
         }
         What::Discard { id, reason } => {

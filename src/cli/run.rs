@@ -82,11 +82,17 @@ impl Shown {
         self.engine.held().map(|held| held.to_string()).or_else(full)
     }
 
+    /// Whether it works: nothing holds it, it believes its clock, and the last scan is young enough. What `/healthz` and
+    /// `status` say.
+    pub fn works(&self) -> bool {
+        self.ready() && self.held().is_none()
+    }
+
     fn live(&self) -> Live {
         let in_use = self.standing.now();
         let held = self.held();
         Live {
-            ready: self.ready() && held.is_none(),
+            ready: self.works(),
             held,
             rules_refused: in_use.last.as_ref().is_some_and(|last| last.outcome != Outcome::Accepted),
             files_differ: self.files_differ(),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use jiff::{ToSpan, tz::TimeZone};
+use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     engine::{
         LAST_PASS,
         instance::{Guard, WHAT_TO_DO},
-        time::Doubt,
+        time::{BEHIND_MS, Doubt},
     },
     message::words::capital,
     store::{
@@ -27,12 +27,6 @@ use crate::{
         ledger::{PlanningStore, ReadingStore},
     },
 };
-
-/// A daemon whose last pass is older than this is not ready, whatever it says.
-const STALE_MINUTES: i64 = 5;
-
-/// As much as the clock may stand behind what was worked off.
-const BEHIND_MINUTES: i64 = 2;
 
 /// What the running daemon adds to what the database shows.
 pub fn answer(shown: &Shown) -> String {
@@ -70,6 +64,7 @@ pub fn answer(shown: &Shown) -> String {
         })
     });
     json!({
+        "ready": shown.works(),
         "channels": channels,
         "reload": reload,
         "last_reload": last,
@@ -376,16 +371,16 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
     rules["files"] = files.into();
     rules["first_fault"] = fault.as_ref().map(Fault::to_json).unwrap_or_default();
     let listed = store.open_lists().await?;
+    let last_list = listed.iter().map(|list| list.day).max();
     // Nobody looks at the clock while no daemon runs; what the next start would hold against it can be said.
-    let behind = last.filter(|last| context.now() + BEHIND_MINUTES.minutes() < *last);
+    let behind = last.filter(|last| context.now() + SignedDuration::from_millis(BEHIND_MS) < *last);
     let clock = match &live {
         Some(live) => live["clock"].clone(),
         None => clock(behind.map(|worked_off| Doubt::Behind { worked_off }), zone),
     };
-    let believed = clock["believed"] != false;
-    let fresh = last.is_some_and(|last| context.now() < last + STALE_MINUTES.minutes());
     Ok(json!({
-        "ready": live.is_some() && fresh && believed && held.is_null(),
+        // What holds it may be newer than its last look.
+        "ready": from_live("ready") == true && held.is_null(),
         "running": live.is_some(),
         "clock": clock,
         "instance": instance(settings),
@@ -398,8 +393,8 @@ async fn gather(store: &dyn Store, settings: &Settings, zone: &TimeZone, context
         "unknown": counts.unknown,
         "unreachable": counts.unreachable,
         "daily_list": {
-            "last": listed.iter().map(|list| list.day).max().map(|day| day.to_string()),
-            "recipients": listed.len(),
+            "last": last_list.map(|day| day.to_string()),
+            "recipients": listed.iter().filter(|list| Some(list.day) == last_list).count(),
         },
         "channels": live.as_ref().map_or_else(|| json!({}), |live| live["channels"].clone()),
         "reload": from_live("reload"),

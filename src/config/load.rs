@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-use jiff::tz::TimeZone;
+use jiff::{civil::Time, tz::TimeZone};
 
 use super::{
     calendar_file::{LoadedCalendar, load_calendar},
-    problem::{Loaded, Problems},
+    problem::{Faults, Loaded, Place, Problems},
     rules_file::{LoadedRules, RulesContext, load_rules},
     settings::Settings,
     settings_file::load_settings,
+    shipped::read_source,
 };
+use crate::planning::plan::state_hours;
 
 /// Everything an office wrote.
 #[derive(Debug, Clone)]
@@ -38,7 +40,11 @@ pub fn load_all(path: &Path, environment: impl IntoIterator<Item = (String, Stri
             )
         }
     };
+    if let (Some(settings), Some(rules)) = (&settings, &rules) {
+        problems.extend(daily_list(settings, rules));
+    }
     match (settings, calendar, rules) {
+        _ if problems.has_errors() => Err(problems),
         (Some(settings), Some(calendar), Some(rules)) => Ok((OfficeFiles { settings, calendar, rules }, problems)),
         _ => Err(problems),
     }
@@ -55,4 +61,32 @@ fn keep<T>(loaded: Loaded<T>, problems: &mut Problems) -> Option<T> {
             None
         }
     }
+}
+
+/// A daily list goes within the hours of `[hours.normal]`: past their end it could leave on no day, and ended unsent on
+/// each.
+fn daily_list(settings: &Settings, rules: &LoadedRules) -> Problems {
+    let faults = Faults::default();
+    let hours = state_hours(&rules.rules);
+    let minute = |time: Time| time.hour() as u16 * 60 + time.minute() as u16;
+    if let Some(at) = settings.email.daily_list_at.filter(|at| minute(*at) > hours.until)
+        && let Ok(source) = read_source(&settings.file, "dondoc.toml")
+    {
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let (from, until) = (clock(hours.from), clock(hours.until));
+        // Where no line says it, it comes from the environment, or is the hour as shipped.
+        const KEY: &str = "daily_list_at";
+        let text = source.text();
+        let begins = |at: &usize| text[..*at].rsplit('\n').next().is_some_and(|before| before.trim().is_empty());
+        let written = text.match_indices(KEY).map(|(at, _)| at).find(begins);
+        let span = written.map_or(0..0, |at| at..at + KEY.len());
+        let message = format!(
+            "`daily_list_at` là {}, sau giờ gửi thư: [hours.normal] chỉ từ {from} đến {until}, nên danh sách không bao giờ \
+             gửi được",
+            clock(minute(at))
+        );
+        let help = format!("viết một giờ trước {until}, ví dụ: daily_list_at = \"09:00\"; hoặc \"\" để không gửi");
+        faults.error(&Place { source, span }, "daily-list-too-late", message, help);
+    }
+    faults.finish()
 }

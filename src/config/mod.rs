@@ -22,7 +22,7 @@ mod schema_settings;
 pub mod settings;
 pub mod settings_email;
 pub mod settings_file;
-mod settings_store;
+pub mod settings_store;
 pub mod shipped;
 pub mod step_file;
 pub mod syntax;

@@ -46,6 +46,8 @@ pub struct Settings {
     pub store_url: String,
     /// The password of a PostgreSQL server that asks for one.
     pub store_password: Option<Secret>,
+    /// Of a ledger in a file: where the password of the server stands that it may be moved to.
+    pub store_password_file: Option<PathBuf>,
     pub scan: Scan,
     pub email: Email,
     pub import: Import,

@@ -160,13 +160,14 @@ impl Reader<'_> {
         let directory = notices.as_ref().and_then(|table| table.filled("directory", "directory = \"notices\""));
         let prefix = notices.as_ref().and_then(|table| table.text("number_prefix", "number_prefix = \"\""));
         let web = self.web(root);
-        let (store_url, store_password) = store?;
+        let (store_url, store_password, store_password_file) = store?;
         Some(Settings {
             file: path.to_owned(),
             office: office?,
             files,
             store_url,
             store_password,
+            store_password_file,
             scan,
             email: email?,
             import: Import { confirm_above: confirm_above as u32 },

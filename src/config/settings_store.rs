@@ -1,5 +1,7 @@
 //! The part of `dondoc.toml` that says where the ledger is kept.
 
+use std::path::PathBuf;
+
 use super::{
     problem::Place,
     raw::Table,
@@ -11,22 +13,30 @@ const FILE: &str = "url = \"sqlite:dondoc.db\"";
 const SERVER: &str = "url = \"postgres://dondoc@db.office.example/dondoc?sslmode=verify-full\"";
 
 impl Reader<'_> {
-    /// The address, and the password where a server is named that asks for one.
-    pub fn store(&self, root: &Table<'_>) -> Option<(String, Option<Secret>)> {
+    /// The address; the password, where a server is named that asks for one; and for a file that is to be moved to a
+    /// server where the password stands, not looked into.
+    pub fn store(&self, root: &Table<'_>) -> Option<(String, Option<Secret>, Option<PathBuf>)> {
         let table = section(root, "store");
         if let Some(table) = &table {
             table.known(&["url", "password_file"]);
         }
         let named = table.as_ref().and_then(|table| table.filled("url", FILE));
         let Some((url, place)) = named else {
-            return Some((format!("sqlite:{}", self.path("dondoc.db").display()), None));
+            return Some((format!("sqlite:{}", self.path("dondoc.db").display()), None, self.password_file(table)));
         };
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             self.server(&url, &place)?;
             let password = table.and_then(|table| self.secret(&table, "password_file", "store-password", true));
-            return Some((url, password.and_then(|lines| lines.into_iter().next()).map(Secret::new)));
+            return Some((url, password.and_then(|lines| lines.into_iter().next()).map(Secret::new), None));
         }
-        self.file(&url, &place).map(|url| (url, None))
+        self.file(&url, &place).map(|url| (url, None, self.password_file(table)))
+    }
+
+    fn password_file(&self, table: Option<Table<'_>>) -> Option<PathBuf> {
+        let named = table.and_then(|table| table.filled("password_file", "password_file = \"store-password\""));
+        let credential =
+            || self.credentials.as_ref().map(|folder| folder.join("store-password")).filter(|file| file.exists());
+        named.map(|(text, _)| self.path(&text)).or_else(credential)
     }
 
     /// A file's address with its path made absolute.
@@ -44,30 +54,58 @@ impl Reader<'_> {
         Some(format!("sqlite:{}", self.path(file).display()))
     }
 
-    /// A server's address: without a password, and beyond this machine never in clear.
+    /// A server's address.
     fn server(&self, url: &str, place: &Place) -> Option<()> {
-        let Some(read) = reqwest::Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
-            let message = "`url` không phải địa chỉ một cơ sở dữ liệu PostgreSQL";
-            self.faults.error(place, "bad-store-url", message, format!("viết như: {SERVER}"));
-            return None;
+        let (code, message, help) = match server_address(url) {
+            Ok(()) => return Some(()),
+            Err(BadAddress::NoServer) => (
+                "bad-store-url",
+                "`url` không phải địa chỉ một cơ sở dữ liệu PostgreSQL",
+                format!("viết như: {SERVER}"),
+            ),
+            Err(BadAddress::Password) => (
+                "secret-in-settings",
+                "`url` chứa mật khẩu",
+                "bỏ mật khẩu khỏi `url`; ghi nó vào một tệp riêng: password_file = \"store-password\", hoặc dùng \
+                 credential `store-password` của systemd"
+                    .to_owned(),
+            ),
+            Err(BadAddress::InClear) => (
+                "plain-text-store",
+                "`url` cho phép nối không mã hóa ra ngoài máy này",
+                "thêm vào cuối `url`: ?sslmode=verify-full".to_owned(),
+            ),
         };
-        let asked = |key: &str| read.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
-        if read.password().is_some() || asked("password").is_some() {
-            let help = "bỏ mật khẩu khỏi `url`; ghi nó vào một tệp riêng: password_file = \"store-password\", \
-                        hoặc dùng credential `store-password` của systemd";
-            self.faults.error(place, "secret-in-settings", "`url` chứa mật khẩu", help);
-            return None;
-        }
-        let host = asked("host").or(read.host_str().map(str::to_owned)).unwrap_or_default();
-        // A socket's folder, or none: this machine.
-        let here = host.is_empty() || host.starts_with('/') || host.starts_with("%2F") || is_loopback(&host);
-        let safe =
-            asked("sslmode").is_some_and(|mode| ["require", "verify-ca", "verify-full"].contains(&mode.as_str()));
-        if !here && !safe {
-            let message = "`url` cho phép nối không mã hóa ra ngoài máy này";
-            self.faults.error(place, "plain-text-store", message, "thêm vào cuối `url`: ?sslmode=verify-full");
-            return None;
-        }
-        Some(())
+        self.faults.error(place, code, message, help);
+        None
     }
+}
+
+/// Why an address is not taken for a server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    #[error("it is no address of a PostgreSQL database: write postgres://user@host/database")]
+    NoServer,
+    /// It would be seen by everyone who lists processes or reads settings.
+    #[error("the address holds a password: take it out and keep it in a file")]
+    Password,
+    #[error("the address lets everything travel in clear beyond this machine: add ?sslmode=verify-full")]
+    InClear,
+}
+
+/// Judges a server's address: without a password, and beyond this machine never in clear.
+pub fn server_address(url: &str) -> Result<(), BadAddress> {
+    if !(url.starts_with("postgres:") || url.starts_with("postgresql:")) {
+        return Err(BadAddress::NoServer);
+    }
+    let read = reqwest::Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()).ok_or(BadAddress::NoServer)?;
+    let asked = |key: &str| read.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    if read.password().is_some() || asked("password").is_some() {
+        return Err(BadAddress::Password);
+    }
+    let host = asked("host").or(read.host_str().map(str::to_owned)).unwrap_or_default();
+    // A socket's folder, or none: this machine.
+    let here = host.is_empty() || host.starts_with('/') || host.starts_with("%2F") || is_loopback(&host);
+    let safe = asked("sslmode").is_some_and(|mode| ["require", "verify-ca", "verify-full"].contains(&mode.as_str()));
+    if here || safe { Ok(()) } else { Err(BadAddress::InClear) }
 }

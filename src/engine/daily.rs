@@ -3,7 +3,7 @@
 //! It goes the way of every message: committed before it is sent, claimed, frozen behind the gate, never a second one for
 //! a day and an address. What is kept of it is not its content: that is read when it is composed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -23,14 +23,12 @@ use crate::{
     store::{
         Result,
         daily::{DailyList, ListAudience, NewDailyList, Unreached},
+        ledger::UnreachableSlot,
     },
 };
 
 /// The hours by which a list leaves.
 const HOURS: &str = "normal";
-
-/// What an empty list's digest is.
-const ALL_CLEAR: &str = "";
 
 /// Whom a list is for, and what stands on it.
 struct List<'a> {
@@ -40,9 +38,9 @@ struct List<'a> {
 }
 
 impl Engine {
-    /// Today's lists, if the clock is believed.
+    /// Today's lists, if the clock is believed and this is the database that sends.
     pub async fn list_the_unreached(&self) -> Result<u64> {
-        match self.believed_now().filter(|_| !self.stopping().is_cancelled()) {
+        match self.believed_now().filter(|_| self.may_act() && !self.stopping().is_cancelled()) {
             Some(now) => self.make_daily_lists(now).await,
             None => Ok(0),
         }
@@ -56,6 +54,10 @@ impl Engine {
         let day = local.date();
         let made = *self.listed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if made == Some(day) || local.time() < from || !policy.calendar.is_working(day).unwrap_or(false) {
+            return Ok(0);
+        }
+        // One that cannot leave today would only expire: the next working day has one that says as much.
+        if policy.may_leave(HOURS, now) >= policy.calendar.end_of(day) {
             return Ok(0);
         }
         let known = self.directory().await?;
@@ -78,9 +80,17 @@ impl Engine {
                 new(address, list.audience, recipient, &list.entries)
             })
             .collect();
-        // Who was told of somebody last is told that nobody is left.
+        // Who was told of somebody last is told that nobody is left: where that is so, and it is still theirs to know. What
+        // only went over to another, or may not be named any more, still stands.
+        let standing: HashSet<String> = unreached.iter().map(|entry| slot_word(&entry.slot)).collect();
         for open in self.store.open_lists().await? {
-            if open.day < day && !lists.contains_key(&open.address) {
+            let stands =
+                open.digest.split(' ').any(|word| word.get(..WORD).is_some_and(|slot| standing.contains(slot)));
+            let theirs = match open.audience {
+                ListAudience::Operator => operator(&policy).is_some_and(|(_, address)| address == open.address),
+                ListAudience::Monitor => known.directory.is_read(&open.address, day),
+            };
+            if open.day < day && !lists.contains_key(&open.address) && theirs && !stands {
                 wanted.push(new(&open.address, open.audience, open.recipient, &[]));
             }
         }
@@ -105,16 +115,11 @@ fn lists<'a>(
     if unreached.is_empty() {
         return lists;
     }
-    if let Some(operator) = &policy.settings.email.operator {
-        let (name, address) = operator.rsplit_once('<').unwrap_or(("", operator));
-        let name = name.trim().trim_matches('"');
+    if let Some((name, address)) = operator(policy) {
         let name = if name.is_empty() { "Bộ phận vận hành hệ thống đôn đốc" } else { name };
         let recipient = Recipient { agency: name.to_owned(), ..Recipient::default() };
         let entries = unreached.iter().collect();
-        lists.insert(
-            address.trim_end_matches('>').trim().to_owned(),
-            List { audience: ListAudience::Operator, recipient, entries },
-        );
+        lists.insert(address.to_owned(), List { audience: ListAudience::Operator, recipient, entries });
     }
     // Of a classified task nothing is said but to the operator, and to that one only the number.
     for entry in unreached.iter().filter(|entry| !entry.slot.secrecy.is_classified()) {
@@ -141,21 +146,33 @@ fn lists<'a>(
     lists
 }
 
-/// Changes with what stands on a list, and with nothing else.
+/// The operator's name, which may be empty, and address.
+fn operator(policy: &Policy) -> Option<(&str, &str)> {
+    let operator = policy.settings.email.operator.as_deref()?;
+    let (name, address) = operator.rsplit_once('<').unwrap_or(("", operator));
+    Some((name.trim().trim_matches('"'), address.trim_end_matches('>').trim()))
+}
+
+/// The length of one of a digest's words.
+const WORD: usize = 12;
+
+/// Changes with what stands on a list, and with nothing else; of a list without anybody it is empty. Two words together
+/// for each entry: which slot it is, and how it stands.
 fn digest(entries: &[&Unreached]) -> String {
-    if entries.is_empty() {
-        return ALL_CLEAR.to_owned();
-    }
-    let mut hash = Sha256::new();
-    for entry in entries {
+    let both = |entry: &&Unreached| {
         let slot = &entry.slot;
-        let secret = slot.secrecy.is_classified();
-        hash.update(format!(
-            "{} {} {} {} {} {secret}\n",
-            slot.agency.0, slot.audience, slot.channel, slot.task.0, slot.why
-        ));
-    }
-    hex::encode(&hash.finalize()[..16])
+        slot_word(slot) + &word(&format!("{} {}", slot.why, slot.secrecy.is_classified()))
+    };
+    entries.iter().map(both).collect::<Vec<_>>().join(" ")
+}
+
+/// Which slot this is.
+fn slot_word(slot: &UnreachableSlot) -> String {
+    word(&format!("{} {} {} {}", slot.agency.0, slot.audience, slot.channel, slot.task.0))
+}
+
+fn word(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..WORD / 2])
 }
 
 /// Why a claimed list is not told.

@@ -85,6 +85,12 @@ impl Engine {
         let panicked = "the sender panicked: a fault of this program";
         let came = match (delivery, answer) {
             (Ok(Delivery::Tried(outcome)), _) => Landing::Answered(outcome),
+            // A day's list is told as it stands: anew, if what it named may not be said any more.
+            (Ok(Delivery::Stopped), Answer::Stored(GateAnswer::Changed))
+                if message.list.is_some() && message.frozen.is_none() =>
+            {
+                Landing::Back(hold(&message, self.sober_now()), "changed before it was handed over")
+            }
             (Ok(Delivery::Stopped), Answer::Stored(GateAnswer::Changed)) => {
                 Landing::Back(Next::Recompose, "changed before it was handed over")
             }

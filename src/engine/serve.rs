@@ -132,7 +132,11 @@ impl Engine {
     pub async fn scan_pass(&self) -> Result<Pass> {
         let began = self.clock.boot_time();
         let mut pass = self.plan_and_bundle().await?;
-        self.list_the_unreached().await?;
+        // What was planned is planned: a list that cannot be made holds up no reminder, and does not make the scan a failure.
+        if let Err(error) = self.list_the_unreached().await {
+            tracing::error!(%error, "the day's list of those who cannot be reached was not made; it is tried again");
+            self.trouble.notice(&error, self.clock.boot_time());
+        }
         pass.took = self.clock.boot_time().saturating_sub(began);
         Ok(pass)
     }

@@ -12,7 +12,7 @@ use crate::{clock::millis, store::Result};
 const JUMP_MS: i64 = 10 * 60_000;
 
 /// A clock that stands this much before the mark is wrong, not merely corrected.
-const BEHIND_MS: i64 = 120_000;
+pub const BEHIND_MS: i64 = 120_000;
 
 /// How far a word on the clock may lie after what it shows: two readings are never of one instant.
 const SLACK_MS: i64 = 60_000;

@@ -290,6 +290,12 @@ impl Directory {
         }
     }
 
+    /// Whether somebody who is in office on a day reads mail at this address.
+    pub fn is_read(&self, address: &str, day: Date) -> bool {
+        let mut people = self.people.values().filter(|person| person.email == address);
+        people.any(|person| self.reach_person(person.id, day, ChannelKind::Email).is_some())
+    }
+
     /// The head of the superior agency; where that is not in the directory, of the block's focal office.
     fn superior(&self, agency: AgencyId) -> Option<AgencyId> {
         let agency = self.agencies.get(&agency)?;

@@ -32,6 +32,7 @@ pub struct NewDailyList {
     pub recipient: String,
     /// How many slots stand on it; 0: everybody can be reached again.
     pub entries: u64,
+    /// Changes with what stands on it, and says which slots these are.
     pub digest: String,
     pub hours: String,
     pub expires_at: Timestamp,
@@ -53,6 +54,7 @@ pub struct OpenList {
     pub address: String,
     pub audience: ListAudience,
     pub recipient: String,
+    pub digest: String,
 }
 
 /// Daily lists.

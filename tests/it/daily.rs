@@ -1,16 +1,18 @@
 //! The daily list of those who could not be reached: who gets it, when, what stands on it, and that it comes once.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use dondoc::{
     cli::explain,
-    engine::{Engine, known_directory, story::Asked},
+    engine::{Engine, instance::Guard, known_directory, story::Asked},
+    intake::directory::import_directory,
     store::{
         daily::DailyStore,
         ledger::{OutboxStore, ReadingStore},
     },
 };
 use jiff::ToSpan;
+use sqlx::Connection;
 
 use crate::clock::office::{Office, local, tasks};
 
@@ -155,4 +157,138 @@ async fn explain_and_the_outbox_say_that_a_message_is_a_day_s_list() {
     let json = explain::answer(&*office.store, &policy, &known, id, asked, true).await.unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["daily_list"]["day"], &json["tasks"]), (&"2026-11-23".into(), &serde_json::json!([])));
+}
+
+/// Who follows all tasks of [`tasks`], and a colleague.
+const MONITOR: (&str, &str) = ("Đỗ Mai Linh", "linhdm@hanoi.gov.vn.example");
+const COLLEAGUE: (&str, &str) = ("Nguyễn Thu Ánh", "anhnt@hanoi.gov.vn.example");
+
+fn is_all_clear(text: &str) -> bool {
+    text.starts_with("[Không liên hệ được] Đã liên hệ lại được với tất cả")
+}
+
+/// Who got a list on a day, in order, and whether it was the good news.
+fn told(office: &Office, day: &str) -> Vec<(String, bool)> {
+    let on = |(_, text): &(String, String)| text.lines().next().is_some_and(|subject| subject.ends_with(day));
+    let mut told: Vec<_> =
+        lists(office).into_iter().filter(on).map(|(address, text)| (address, is_all_clear(&text))).collect();
+    told.sort_unstable();
+    told
+}
+
+fn to(addresses: &[&str], good: bool) -> Vec<(String, bool)> {
+    let mut told: Vec<_> = addresses.iter().map(|address| ((*address).to_owned(), good)).collect();
+    told.sort_unstable();
+    told
+}
+
+/// The office, and its daemon on Monday evening: the operator and the monitor have had their list.
+async fn listed() -> (Office, Engine) {
+    let (office, engine) = office().await;
+    office.live(&engine, local("2026-11-23T17:00")).await;
+    assert_eq!(told(&office, "23/11/2026"), to(&[OPERATOR, MONITOR.1], false));
+    (office, engine)
+}
+
+#[tokio::test]
+async fn an_operator_who_is_one_no_more_hears_nothing_and_the_new_one_everything() {
+    let (office, engine) = listed().await;
+    drop(engine);
+    const NEW: &str = "truc@hanoi.gov.vn.example";
+    let file = office.folder.path().join("dondoc.toml");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace(OPERATOR, NEW)).unwrap();
+    let engine = office.start().await;
+    office.live(&engine, local("2026-11-25T17:00")).await;
+    assert_eq!(told(&office, "25/11/2026"), to(&[NEW, MONITOR.1], false), "the slot stands");
+    office.caught.refuse(&[]);
+    office.live(&engine, local("2026-11-26T17:00")).await;
+    assert_eq!(told(&office, "26/11/2026"), to(&[NEW, MONITOR.1], true), "it is no business of the old one's");
+    office.live(&engine, local("2026-11-30T17:00")).await;
+    // On Monday the new one had it too, as soon as there was one.
+    assert_eq!(told(&office, "23/11/2026"), to(&[OPERATOR, MONITOR.1, NEW], false));
+    assert_eq!(lists(&office).len(), 7);
+}
+
+#[tokio::test]
+async fn a_monitor_is_not_told_that_all_is_well_because_a_colleague_took_over_or_a_task_became_a_secret() {
+    let rows = tasks(3, "25/11/2026");
+    // Nothing of a secret is on a monitor's list; a colleague has the rest of it on hers.
+    for (rows, on_wednesday) in [
+        (rows.replace(MONITOR.0, COLLEAGUE.0), to(&[OPERATOR, COLLEAGUE.1], false)),
+        (rows.replace("Thường,Thường,", "Thường,Mật,"), to(&[OPERATOR], false)),
+    ] {
+        let (office, engine) = listed().await;
+        office.import(office.clock.now(), &rows).await;
+        office.live(&engine, local("2026-11-25T17:00")).await;
+        assert_eq!(told(&office, "25/11/2026"), on_wednesday, "the slot stands: {:#?}", lists(&office));
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_who_left_is_not_told_of_what_comes_after() {
+    let (office, engine) = listed().await;
+    let file = office.folder.path().join("directory.csv");
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/sample/directory.csv")).unwrap();
+    let gone = |line: &str| {
+        if line.contains(MONITOR.1) { line.replace("01/03/2025,,", "01/03/2025,24/11/2026,") } else { line.to_owned() }
+    };
+    let text: Vec<String> = text.lines().map(gone).collect();
+    fs::write(&file, text.join("\n")).unwrap();
+    let (store, settings) = (&*office.store, office.policy().settings);
+    import_directory(&file, store, &settings, office.clock.now(), false).await.unwrap();
+    office.caught.refuse(&[]);
+    office.live(&engine, local("2026-11-26T17:00")).await;
+    assert_eq!(told(&office, "25/11/2026"), to(&[OPERATOR], true));
+    assert_eq!(lists(&office).len(), 3);
+}
+
+#[tokio::test]
+async fn a_list_that_could_not_leave_any_more_that_day_is_that_of_the_next_working_day() {
+    let (office, engine) = office().await;
+    office.live(&engine, local("2026-11-23T08:45")).await;
+    drop(engine);
+    // Down all day, and started after the last hour at which anything leaves.
+    office.clock.set(local("2026-11-23T17:40"));
+    let engine = office.start().await;
+    office.live(&engine, local("2026-11-25T10:00")).await;
+    assert_eq!(told(&office, "23/11/2026"), []);
+    assert_eq!(told(&office, "25/11/2026"), to(&[OPERATOR, MONITOR.1], false));
+    let ended = office.store.outbox(Some("suppressed")).await.unwrap();
+    assert!(ended.iter().all(|row| row.list.is_none()), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn a_database_that_may_not_send_makes_no_list_and_adopted_it_has_the_day_s() {
+    let (office, engine) = office().await;
+    let database = office.folder.path().join("dondoc.db");
+    office.live(&engine, local("2026-11-23T08:45")).await;
+    drop(engine);
+    // It was sent from under another name.
+    let sql = async |sql: &'static str| {
+        let mut db = sqlx::SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+        sqlx::query(sql).execute(&mut db).await.unwrap();
+    };
+    sql("INSERT INTO instance(id, generation, machine, place, adopted_at) VALUES ('a', 7, '', '/elsewhere', 0)").await;
+    let engine = office.start_guarded(Arc::new(Guard::new(&database))).await;
+    office.live(&engine, local("2026-11-23T10:00")).await;
+    assert!(engine.held().is_some());
+    assert_eq!(office.store.outbox(Some("pending")).await.unwrap(), [], "nothing is made that another copy may send");
+    sql("DELETE FROM instance").await;
+    office.live(&engine, local("2026-11-23T11:00")).await;
+    assert_eq!(told(&office, "23/11/2026"), to(&[OPERATOR, MONITOR.1], false));
+}
+
+#[tokio::test]
+async fn a_row_that_keeps_the_list_from_being_made_makes_no_scan_a_failure() {
+    let (office, engine) = office().await;
+    office.live(&engine, local("2026-11-23T08:45")).await;
+    let database = office.folder.path().join("dondoc.db");
+    let mut db = sqlx::SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    sqlx::query("UPDATE unreachable SET audience = 'nobody'").execute(&mut db).await.unwrap();
+    office.clock.set(local("2026-11-23T09:00"));
+    assert!(engine.list_the_unreached().await.is_err(), "no audience of that name");
+    engine.scan_pass().await.unwrap();
+    sqlx::query("UPDATE unreachable SET audience = 'handler'").execute(&mut db).await.unwrap();
+    engine.scan_pass().await.unwrap();
+    assert_eq!(office.store.outbox(Some("pending")).await.unwrap().len(), 2, "it is made as soon as it can be");
 }

@@ -46,6 +46,7 @@ fn settings(folder: &Path) -> Settings {
         files: Files { rules: folder.join("r"), calendar: folder.join("c"), templates: None },
         store_url: String::new(),
         store_password: None,
+        store_password_file: None,
         scan: Scan { schedule: "0 * * * * *".into(), batch: 500 },
         email: Email {
             transport: EmailTransport::Maildir { path: folder.join("mail") },

@@ -65,7 +65,7 @@ impl DailyStore for Database {
 
     async fn open_lists(&self) -> Result<Vec<OpenList>> {
         let rows = sqlx::query(
-            "SELECT d.day, d.address, d.audience, m.recipient FROM daily_list d JOIN message m ON m.id = d.message \
+            "SELECT d.day, d.address, d.audience, d.digest, m.recipient FROM daily_list d JOIN message m ON m.id = d.message \
              WHERE d.entries > 0 AND d.day = (SELECT max(l.day) FROM daily_list l WHERE l.address = d.address) \
              ORDER BY d.address",
         )
@@ -78,6 +78,7 @@ impl DailyStore for Database {
                     address: row.try_get("address")?,
                     audience: word(row, "audience", ListAudience::from_word)?,
                     recipient: row.try_get("recipient")?,
+                    digest: row.try_get("digest")?,
                 })
             })
             .collect()
@@ -169,9 +170,22 @@ pub(super) async fn lists_of(tx: &mut Conn, messages: impl Iterator<Item = i64>)
     rows.iter().map(|row| Ok((row.try_get("message")?, list(row)?))).collect()
 }
 
-/// Gives claimed messages without a reminder the lists they carry.
+/// Gives claimed messages without a reminder the lists they carry. What was not handed over yet is composed under this
+/// claim's token from what may be said now, whatever was taken back before.
 pub(super) async fn attach_lists(tx: &mut Conn, claimed: &mut [Claimed]) -> Result<()> {
-    let bare: Vec<i64> = claimed.iter().filter(|message| message.rows.is_empty()).map(|message| message.id).collect();
+    let bare = |message: &&Claimed| message.rows.is_empty();
+    let fresh: Vec<i64> =
+        claimed.iter().filter(bare).filter(|message| message.frozen.is_none()).map(|message| message.id).collect();
+    if !fresh.is_empty() {
+        sqlx::query(
+            "UPDATE daily_list SET digest = substr(digest, 7) WHERE substr(digest, 1, 6) = 'wiped ' \
+             AND message IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+        )
+        .bind(ids(fresh))
+        .execute(&mut *tx)
+        .await?;
+    }
+    let bare: Vec<i64> = claimed.iter().filter(bare).map(|message| message.id).collect();
     if bare.is_empty() {
         return Ok(());
     }
@@ -182,7 +196,28 @@ pub(super) async fn attach_lists(tx: &mut Conn, claimed: &mut [Claimed]) -> Resu
     Ok(())
 }
 
-/// Of messages at their gate those that carry a list whose day is not over.
+/// Whatever daily lists say by now of tasks, one of which has become a secret of the State, is taken back: the bytes of
+/// what has left or waits to be repeated, at once; what is under way does not pass its gate any more, and what has passed
+/// it loses its bytes with its outcome (`wiped` before its digest says so, and is no list that could be repeated).
+pub(super) async fn wipe_lists(tx: &mut Conn) -> Result<()> {
+    sqlx::query(
+        "UPDATE daily_list SET digest = 'wiped ' || digest WHERE entries > 0 AND substr(digest, 1, 6) <> 'wiped ' \
+         AND EXISTS (SELECT 1 FROM message m WHERE m.id = daily_list.message AND m.state IN ('pending', 'leased', 'frozen'))",
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "UPDATE message SET bytes = $1 WHERE id IN (SELECT message FROM daily_list) \
+         AND state NOT IN ('leased', 'frozen') AND length(bytes) > 0",
+    )
+    .bind(Vec::<u8>::new())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Of messages at their gate those that carry a list whose day is not over, and that names no task of which nothing may
+/// be said any more.
 pub(super) async fn lists_of_today(tx: &mut Conn, now: Timestamp, freezes: &[Freeze]) -> Result<Vec<i64>> {
     let bare: Vec<i64> = freezes.iter().filter(|freeze| freeze.rows.is_empty()).map(|freeze| freeze.message).collect();
     if bare.is_empty() {
@@ -190,7 +225,7 @@ pub(super) async fn lists_of_today(tx: &mut Conn, now: Timestamp, freezes: &[Fre
     }
     Ok(sqlx::query_scalar(
         "SELECT d.message FROM daily_list d JOIN message m ON m.id = d.message WHERE m.expires_at > $2 \
-         AND d.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+         AND substr(d.digest, 1, 6) <> 'wiped ' AND d.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
     )
     .bind(ids(bare))
     .bind(now.as_millisecond())

@@ -6,6 +6,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database, DbRow,
+    outcomes::drop_secret_bytes,
     rows::{ids, instant, instant_opt},
 };
 use crate::store::{
@@ -197,20 +198,23 @@ async fn set_messages_aside(tx: &mut Conn, now: Timestamp, cut: Timestamp) -> Re
     )
     .bind(ids(aside.iter().copied()))
     .bind(now.as_millisecond())
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    drop_secret_bytes(tx, aside.iter().copied()).await?;
     Ok(aside.len() as u64)
 }
 
 /// In the first scan after an adoption: what was due while another copy may have been sending, and is planned only now,
-/// is not sent. A ladder armed since then was never in that copy. How many were set aside.
+/// is not sent. A ladder armed since then was never in that copy; and what was planned before the adoption is left as
+/// that left it: it waits for a moment at which the other copy was no more. Of what was written in this transaction, at
+/// `now`; how many were set aside.
 pub(super) async fn set_copied_aside(tx: &mut Conn, now: Timestamp) -> Result<u64> {
     let cut: Option<i64> =
         sqlx::query_scalar("SELECT value FROM mark WHERE name = $1").bind(COPY_UNTIL).fetch_optional(&mut *tx).await?;
     let Some(cut) = cut else { return Ok(0) };
     let aside = sqlx::query(
         "UPDATE reminder SET state = 'suppressed', reason = 'copy', changed_at = $1 WHERE state = 'planned' AND due_at < $2 \
-         AND EXISTS (SELECT 1 FROM obligation o WHERE o.task = reminder.task AND o.clock = reminder.clock \
+         AND reminder.changed_at = $1 AND EXISTS (SELECT 1 FROM obligation o WHERE o.task = reminder.task AND o.clock = reminder.clock \
          AND o.agency = reminder.agency AND o.armed_at < $2)",
     )
     .bind(now.as_millisecond())

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row};
 
 use super::{
-    Conn, Database, Db, intake_directory,
+    Conn, Database, Db,
+    daily::wipe_lists,
+    intake_directory,
     intake_stored::Found,
     ledger_silence::{Earlier, silence, supersede},
 };
@@ -341,7 +343,14 @@ impl Writer<'_> {
     /// Takes the content of a task that is classified now out of every table. What was filed as evidence stays: a
     /// notice is never edited.
     async fn wipe(&mut self, row: u32, id: TaskId) -> Result<Wiped> {
-        const ITS_MESSAGES: &str = "id IN (SELECT message FROM reminder WHERE task = $1 AND message IS NOT NULL)";
+        // Also those that its reminders were in before, of unknown fate, and those that they were taken back from.
+        const ITS_MESSAGES: &str = "id IN (WITH RECURSIVE carried(id) AS (\
+               SELECT message FROM reminder WHERE task = $1 AND message IS NOT NULL \
+               UNION SELECT m.earlier FROM carried JOIN message m ON m.id = carried.id WHERE m.earlier IS NOT NULL), \
+             told(id) AS (SELECT id FROM carried \
+               UNION SELECT m.id FROM told JOIN message m ON m.earlier = told.id \
+               WHERE NOT EXISTS (SELECT 1 FROM reminder r WHERE r.message = m.id)) \
+             SELECT id FROM told)";
         // A document of this batch may be the one that goes.
         self.documents.clear();
         let conn = &mut *self.conn;
@@ -362,13 +371,7 @@ impl Writer<'_> {
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(Vec::<u8>::new()).execute(&mut *conn).await?;
         // A daily list may have named it by its code.
-        sqlx::query(
-            "UPDATE message SET bytes = $1 WHERE id IN (SELECT message FROM daily_list) \
-             AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL",
-        )
-        .bind(Vec::<u8>::new())
-        .execute(&mut *conn)
-        .await?;
+        wipe_lists(&mut *conn).await?;
         // Overwritten here as well as by the update that follows, so that no CHECK can be met halfway.
         sqlx::query(
             "UPDATE task SET work = '', note = '', result = '', document = NULL, field = '', priority = '',

@@ -15,7 +15,7 @@ use super::{
     Conn, Database, DbRow, SHARED,
     bundling::{AT_ONCE, make, set_aside},
     daily::{attach_lists, lists_of_today},
-    outcomes::{record, set_free, withdraw_fallbacks},
+    outcomes::{drop_secret_bytes, record, set_free, withdraw_fallbacks},
     planning::reminder_key,
     rescue::rescue,
     rows::{APART, date, ids, instant, instant_opt, number, token, whole, word},
@@ -161,6 +161,7 @@ impl OutboxStore for Database {
         ] {
             sqlx::query(statement).bind(&list).bind(now.as_millisecond()).execute(&mut *tx).await?;
         }
+        drop_secret_bytes(&mut tx, messages.iter().copied()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -323,6 +324,7 @@ impl OutboxStore for Database {
             .bind(format!("discarded: {why}"))
             .execute(&mut *tx)
             .await?;
+            drop_secret_bytes(&mut tx, std::iter::once(id)).await?;
         }
         tx.commit().await?;
         Ok(done.rows_affected() > 0)

@@ -123,12 +123,14 @@ async fn count(tx: &mut Conn, id: i64, token: &str, spend: bool) -> Result<()> {
     Ok(())
 }
 
-/// A task that became classified while its open letter was under way: the letter's text goes as soon as it is not
-/// needed for the hand-over any more.
+/// A task that became classified while its open letter, or a daily list, was under way: the text goes as soon as it is
+/// not needed for the hand-over any more.
 pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<()> {
     sqlx::query(
         "UPDATE message SET bytes = $2 WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = CAST(j.value AS BIGINT) \
-         JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open') AND NOT classified AND length(bytes) > 0 \
+         JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open' \
+         UNION ALL SELECT d.message FROM json_each($1) j JOIN daily_list d ON d.message = CAST(j.value AS BIGINT) \
+         WHERE substr(d.digest, 1, 6) = 'wiped ') AND NOT classified AND length(bytes) > 0 \
          AND state IN ('sent', 'dead', 'unknown', 'suppressed')",
     )
     .bind(ids(messages))
@@ -149,7 +151,8 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
          WHERE message.id = j.id AND message.state <> 'sent' AND message.bytes IS NOT NULL \
          AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) \
          RETURNING message.id, EXISTS (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task \
-         WHERE r.message = message.id AND t.secrecy <> 'open'), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused'), \
+         WHERE r.message = message.id AND t.secrecy <> 'open') OR EXISTS (SELECT 1 FROM daily_list d \
+         WHERE d.message = message.id AND substr(d.digest, 1, 6) = 'wiped '), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused'), \
          EXISTS (SELECT 1 FROM message n WHERE n.earlier = message.id)",
     )
     .bind(Value::from(rows).to_string())
@@ -217,8 +220,10 @@ async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> 
         ),
         concat!(
             named_after!(),
+            // What is in hand keeps its own until its outcome: by these its letter is known for a secret's.
             "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
-             message = (SELECT after.first FROM after WHERE after.id = reminder.message) \
+             message = (SELECT CASE WHEN m.state = 'leased' THEN m.id ELSE after.first END FROM after \
+               JOIN message m ON m.id = after.id WHERE after.id = reminder.message) \
              WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
              JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
         ),

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database,
-    outcomes::{back_to_pending, die, lose},
+    outcomes::{back_to_pending, die, drop_secret_bytes, lose},
     rows::{ids, number},
 };
 use crate::{
@@ -97,6 +97,7 @@ pub(super) async fn rescue(store: &Database, now: Timestamp, orphans: Option<Cha
             } else {
                 die(&mut tx, now, id, token, "poison").await?;
             }
+            drop_secret_bytes(&mut tx, std::iter::once(id)).await?;
         } else if frozen {
             // Handed over, perhaps: the same bytes again, if its tasks are as they were.
             rescued.unanswered += 1;

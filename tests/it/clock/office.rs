@@ -13,7 +13,7 @@ use dondoc::{
     cli::context::policy_of,
     clock::Clock,
     config::{load::load_all, settings::Settings},
-    engine::{Engine, Pass, policy::Policy},
+    engine::{Engine, Pass, instance::Guard, policy::Policy},
     intake::{
         directory::import_directory,
         import::{Caller, NoEstimate, Options, import_tasks},
@@ -221,11 +221,22 @@ impl Office {
 
     /// The program starts.
     pub async fn start(&self) -> Engine {
-        let relay: Arc<dyn Channel> = self.caught.clone();
-        let channels = HashMap::from([(ChannelKind::Email, relay)]);
-        let engine = Engine::new(self.store.clone(), self.clock.clone(), self.policy(), channels, Arc::new(|_| ()));
+        let engine = self.engine();
         engine.start().await.unwrap();
         engine
+    }
+
+    /// The same, on a database that may be a copy.
+    pub async fn start_guarded(&self, guard: Arc<Guard>) -> Engine {
+        let engine = self.engine().guarded(guard);
+        engine.start().await.unwrap();
+        engine
+    }
+
+    fn engine(&self) -> Engine {
+        let relay: Arc<dyn Channel> = self.caught.clone();
+        let channels = HashMap::from([(ChannelKind::Email, relay)]);
+        Engine::new(self.store.clone(), self.clock.clone(), self.policy(), channels, Arc::new(|_| ()))
     }
 
     /// Time passes, awake, with a look at each quarter of an hour, until the clock shows `to`.

@@ -283,3 +283,44 @@ fn one_slip_of_the_pen_is_not_answered_with_a_flood() {
         }
     }
 }
+
+#[test]
+fn a_daily_list_that_could_leave_on_no_day_is_refused_where_it_stands_and_by_whichever_file_makes_it_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |settings: String, rules: String, at: Option<&str>| {
+        fs::write(dir.path().join("dondoc.toml"), settings).unwrap();
+        fs::write(dir.path().join("rules.toml"), rules).unwrap();
+        fs::write(dir.path().join("calendar.toml"), shipped::CALENDAR).unwrap();
+        let vars = at.map(|at| ("DONDOC_EMAIL__DAILY_LIST_AT".to_owned(), at.to_owned()));
+        load_all(&dir.path().join("dondoc.toml"), vars)
+    };
+    let at = |time: &str| with(shipped::SETTINGS, "daily_list_at = \"09:00\"", &format!("daily_list_at = \"{time}\""));
+    for (settings, rules, var, shown) in [
+        (at("18:30"), shipped::RULES.to_owned(), None, "từ 07:30 đến 17:30"),
+        (at("17:31"), shipped::RULES.to_owned(), None, "là 17:31"),
+        (at("09:00"), shipped::RULES.to_owned(), Some("18:30"), "từ 07:30 đến 17:30"),
+        (at("16:00"), with(shipped::RULES, "until = \"17:30\"", "until = \"15:00\""), None, "từ 07:30 đến 15:00"),
+    ] {
+        let problems = load(settings, rules, var).unwrap_err();
+        let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+        let [problem] = errors[..] else { panic!("{problems}") };
+        assert_eq!((problem.code, problem.message.contains(shown)), ("daily-list-too-late", true), "{problems}");
+        let line = shipped::SETTINGS.lines().position(|line| line.starts_with("daily_list_at")).unwrap() + 1;
+        assert_eq!((problem.line, problem.file.ends_with("dondoc.toml")), (line, true), "{problems}");
+        assert!(problem.help.contains("daily_list_at = \"09:00\""), "{problems}");
+    }
+    let shown = load(at("18:30"), shipped::RULES.to_owned(), None).unwrap_err().render(false);
+    let (first, last) = (shown.lines().next().unwrap(), shown.lines().last().unwrap());
+    assert_eq!(
+        first,
+        "lỗi[daily-list-too-late]: `daily_list_at` là 18:30, sau giờ gửi thư: [hours.normal] chỉ từ 07:30 đến 17:30, nên \
+         danh sách không bao giờ gửi được"
+    );
+    assert_eq!(
+        last.trim(),
+        "= cách sửa: viết một giờ trước 17:30, ví dụ: daily_list_at = \"09:00\"; hoặc \"\" để không gửi"
+    );
+    for (settings, var) in [(at("17:30"), None), (at("06:00"), None), (at(""), None), (at("18:30"), Some("16:30"))] {
+        load(settings, shipped::RULES.to_owned(), var).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}

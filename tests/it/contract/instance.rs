@@ -123,3 +123,19 @@ pub async fn what_the_first_scan_after_an_adoption_plans_late_is_set_aside<D: Da
     office.keep(602, new, due(key("truoc-5"), 300)).await;
     assert_eq!(office.told(new).await, ["truoc-5: planned"], "after the first scan nothing more");
 }
+
+pub async fn what_waits_for_a_moment_after_the_other_copy_s_end_is_sent_whatever_the_first_scan_plans<D: Database>() {
+    let office = Office::<D>::new().await;
+    office.store().found(at(0), &identity("a")).await.unwrap();
+    let (put_off, early) = (office.task().await, office.task().await);
+    // Due long ago, and put off beyond the adoption: its hours, or a daily cap.
+    let mut plan = due(key("truoc-5"), 10);
+    plan.due[0].send_at = at(900);
+    office.keep(20, put_off, plan).await;
+    assert_eq!(office.store().doubtful(at(600)).await.unwrap(), (0, 0));
+    let adopted = office.store().adopt(at(600), &adoption(Some(at(600)))).await.unwrap();
+    assert_eq!(adopted.reminders, 0);
+    office.keep(601, early, due(key("truoc-5"), 300)).await;
+    assert_eq!(office.told(early).await, ["truoc-5: suppressed copy"], "the other copy may have sent it");
+    assert_eq!(office.told(put_off).await, ["truoc-5: planned"], "it was no more by then");
+}

@@ -5,24 +5,24 @@ use dondoc::{
     planning::task::{Secrecy, TaskId},
     store::{
         intake::{Change, Decision, Fate, Hidden, StoredTask, TaskRow},
-        ledger::{GateAnswer, Next},
+        ledger::{GateAnswer, NewMessage, Next},
     },
 };
 
 use super::{
     Database,
-    office::{BYTES, Office, at, columns},
+    office::{BYTES, Office, at, columns, message},
 };
 
 impl<D: Database> Office<D> {
     /// The letter, as text.
-    async fn letter(&self, message: i64) -> Option<String> {
+    pub(super) async fn letter(&self, message: i64) -> Option<String> {
         let bytes = self.store().message_bytes(message).await.unwrap();
         bytes.map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     /// An import says that the task is classified.
-    async fn classify(&self, task: TaskId) {
+    pub(super) async fn classify(&self, task: TaskId) {
         let code = self.record_of(task).await.task.code;
         let row = TaskRow {
             row: 1,
@@ -59,7 +59,7 @@ impl<D: Database> Office<D> {
     }
 }
 
-fn whole() -> Option<String> {
+pub(super) fn whole() -> Option<String> {
     Some(String::from_utf8(BYTES.to_vec()).unwrap())
 }
 
@@ -125,4 +125,32 @@ pub async fn a_letter_goes_with_its_message_s_bytes_whoever_takes_them_away<D: D
     assert_eq!(office.letter(in_hand).await, whole(), "what is being handed over is, to its end");
     office.accept(4, &claimed).await;
     assert_eq!(office.letter(in_hand).await.as_deref(), Some(""));
+}
+
+pub async fn letters_of_unknown_fate_go_too_when_what_they_told_goes_on_in_another<D: Database>() {
+    let office = Office::<D>::new().await;
+    let task = office.task().await;
+    let reminder = office.remind(task, "truoc-5").await;
+    let first = office.bundle(&[reminder]).await;
+    // Its sender stands still; another finds that something has changed. That happens to the next one as well.
+    let asleep = office.hand_over(0, first).await;
+    let (mut earlier, mut letters) = (first, vec![first]);
+    for n in [2, 4] {
+        office.rescue(n).await;
+        let again = office.claim(n, earlier).await;
+        office.answer(n, &again, "released", Next::Recompose).await;
+        earlier = office.bundle_as(NewMessage { earlier: Some(earlier), ..message(&[reminder]) }).await;
+        office.hand_over(n + 1, earlier).await;
+        letters.push(earlier);
+    }
+    office.rescue(6).await;
+    for letter in &letters {
+        assert_eq!(office.letter(*letter).await, whole());
+    }
+    // And then the first is known to have been accepted: the last, which was to be repeated, tells of nothing now.
+    office.accept(7, &asleep).await;
+    office.classify(task).await;
+    for letter in letters {
+        assert!(office.letter(letter).await.is_none_or(|left| left.is_empty()), "{letter}");
+    }
 }

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use dondoc::store::{Store, intake::IntakeStore, ledger::Next, sqlite::SqliteStore};
+use dondoc::store::{
+    Store,
+    intake::IntakeStore,
+    ledger::{NewMessage, Next},
+    sqlite::SqliteStore,
+};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{
     Database, contract,
-    office::{Office, at, due, key},
+    daily::list,
+    office::{Office, at, due, key, message, today},
 };
 
 pub struct Sqlite {
@@ -74,4 +80,38 @@ async fn a_statement_that_forgets_the_revision_is_found_out_by_the_plan_that_was
     sqlx::query("UPDATE task SET note = 'x'").execute(&mut db).await.unwrap();
     let saved = office.store().save_plans(at(0), vec![plan]).await.unwrap();
     assert_eq!((saved.planned, saved.changed), (0, 1));
+}
+
+#[tokio::test]
+async fn a_message_that_waits_without_a_reminder_is_damage_unless_it_is_a_day_s_list_or_was_emptied_in_hand() {
+    let office = Office::<Sqlite>::new().await;
+    let faults = async || office.database.store.check().await.unwrap().faults;
+    office.store().save_lists(at(0), &[list(today(), "op@x.example", 2)]).await.unwrap();
+    assert_eq!(faults().await, [], "a list waits");
+    // Of what its sender took up late, the rest had gone on in another message: that one is empty, and waits.
+    let reminder = office.remind(office.task().await, "truoc-5").await;
+    let first = office.bundle(&[reminder]).await;
+    let asleep = office.hand_over(0, first).await;
+    office.rescue(1).await;
+    let again = office.claim(1, first).await;
+    let other = office.task().await;
+    office.answer(1, &again, "released", Next::Recompose).await;
+    let named = office.bundle_as(NewMessage { earlier: Some(first), ..message(&[reminder]) }).await;
+    let in_hand = office.claim(2, named).await;
+    office.accept(3, &asleep).await;
+    office.answer(3, &in_hand, "transient", Next::Retry { at: at(9), spend: true }).await;
+    assert_eq!(office.fate(named).await, "pending");
+    assert!(office.message(named).await.reminders.is_empty(), "it is empty");
+    assert_eq!(faults().await, [], "an emptied message waits");
+    // Any other is none that this program leaves.
+    let lost = office.bundle(&[office.remind(other, "truoc-5").await]).await;
+    let file = office.database.folder.path().join("a.db");
+    let mut db = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    sqlx::query("UPDATE reminder SET state = 'planned', message = NULL WHERE message = $1")
+        .bind(lost)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let found = faults().await;
+    assert_eq!(found, [("ledger", "a message waits with nothing in it (1)".to_owned())]);
 }

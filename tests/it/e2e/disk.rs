@@ -57,6 +57,13 @@ fn a_full_disk_stops_claiming_and_the_daemon_goes_on_by_itself_when_there_is_roo
     each_once(&world.mail.wait_for(3, PATIENCE));
     world.wait_quiet(local(MORNING));
     assert_eq!(world.mail.journal().len(), 3);
+    // Also right after a good scan: `status` and `/healthz` say the same.
+    disk.is(Mode::Full);
+    world.set(local(MORNING) + Duration::from_secs(130));
+    daemon.ring();
+    let status = world.wait_status("full", |status| !status["disk_full"].is_null());
+    assert_eq!((&status["ready"], &status["running"]), (&json!(false), &json!(true)), "{status}");
+    disk.is(Mode::Healthy);
     daemon.stop();
     assert_eq!(world.json(&["db", "check"])["faults"], json!([]));
 }

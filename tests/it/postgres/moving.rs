@@ -228,6 +228,58 @@ fn a_move_torn_off_anywhere_is_finished_by_calling_it_again() {
     assert_eq!((&verified["ok"], &verified["entries"]), (&json!(true), &json!(TASKS)));
 }
 
+#[test]
+fn the_password_stands_where_the_settings_say_and_nothing_is_moved_in_clear() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    fleet.import(&tasks(0, 3, 3, "Đang thực hiện"));
+    let refused = machine.dondoc(&["db", "move", "postgres://dondoc@db.office.example/dondoc"]);
+    assert!(refused.code == 2 && refused.err.contains("?sslmode=verify-full"), "{refused:?}");
+    let settings = std::fs::read_to_string(machine.path("dondoc.toml")).unwrap();
+    let url = "url = \"sqlite:dondoc.db\"";
+    let named = settings.replace(url, &format!("{url}\npassword_file = \"mat-khau\""));
+    assert_ne!(named, settings);
+    std::fs::write(machine.path("dondoc.toml"), named).unwrap();
+    // Over TCP the server asks for it.
+    let there = server.tcp_url(&fleet.database.name);
+    let refused = machine.dondoc(&["db", "move", &there]);
+    assert!(refused.code == 1 && refused.last_line().contains("mat-khau"), "it is not there yet: {refused:?}");
+    std::fs::write(machine.path("mat-khau"), "sai\n").unwrap();
+    assert_eq!(machine.dondoc(&["db", "move", &there]).code, 1, "a wrong one");
+    std::fs::write(machine.path("mat-khau"), format!("{}\n", server::PASSWORD)).unwrap();
+    assert_eq!(machine.json(&["db", "move", &there])["moved"], true);
+}
+
+/// A backup knows nothing of what left after it was made; on a server nothing beside it would tell.
+#[test]
+fn a_copy_that_may_not_send_is_not_moved_to_where_nobody_would_know_it_for_one() {
+    let Some(server) = server::shared() else { return };
+    let fleet = Fleet::before_postgres(server, 1);
+    let machine = &fleet.machines[0];
+    fleet.import(&tasks(0, 10, 3, "Đang thực hiện"));
+    // Something left before, so that it is a copy of one that serves.
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0);
+    fleet.import(&tasks(10, 10, 3, "Đang thực hiện"));
+    machine.json(&["db", "backup", "yesterday.db"]);
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0);
+    assert_eq!(machine.mail.taken(), 20);
+    for side in ["dondoc.db-wal", "dondoc.db-shm"] {
+        let _ = std::fs::remove_file(machine.path(side));
+    }
+    std::fs::copy(machine.path("yesterday.db"), machine.path("dondoc.db")).unwrap();
+
+    let url = fleet.database.url.clone();
+    let refused = machine.dondoc(&["db", "move", &url]);
+    assert!(refused.code == 1 && refused.last_line().contains("dondoc instance adopt"), "{refused:?}");
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 1, "it was left as it was");
+    machine.json(&["instance", "adopt", "--why", "máy chủ hỏng"]);
+    assert_eq!(machine.json(&["db", "move", &url])["moved"], true);
+    machine.settle(&url);
+    assert_eq!(machine.dondoc(&["run", "--once"]).code, 0);
+    assert_eq!(fleet.judge(0..20), 0, "nothing is sent again");
+}
+
 /// A command that had opened the old database before the move, and writes when it is over: what it wrote would be on no
 /// record that counts.
 #[test]
