@@ -11,8 +11,9 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
+    kills::Dice,
     life::row,
-    world::{World, local},
+    world::{PATIENCE, World, local},
 };
 
 /// Flips in an ordinary run; `DONDOC_FLIPS` asks for more.
@@ -156,4 +157,69 @@ fn damage_is_refused_found_or_without_effect_and_never_more_than_one_bare_value(
         println!("{} bytes, seed {seed}: {counts:?}; bare values: {silent:?}", whole.len());
     }
     assert!(counts["found"] + counts["refused"] > 10, "{counts:?}");
+}
+
+/// Rounds of damage to the log, of which the first two are the same in every run.
+const LOGS: u64 = 5;
+
+/// For SQLite the log beside the database ends where its checksums no longer fit: damage there takes back the last
+/// commits, and nothing in either file says so.
+#[test]
+fn a_log_spoilt_after_a_kill_loses_no_letter_and_is_held_where_it_goes_back_before_the_last_sending() {
+    let mut dice = Dice::new();
+    let (mut held, mut again, mut all) = (Vec::new(), 0, None);
+    for round in 0..LOGS {
+        let Some(world) = World::at("2026-11-22T20:00:00") else { return };
+        world.json(&["import", "directory", concat!(env!("CARGO_MANIFEST_DIR"), "/config/sample/directory.csv")]);
+        fs::write(world.path("tasks.csv"), row("Đang thực hiện", "")).unwrap();
+        world.json(&["import", "tasks", "tasks.csv", "--yes"]);
+        // Letters left before: one from which nothing was ever sent has nothing to be compared by.
+        world.set(local("2026-11-23T09:00:00"));
+        assert_eq!(world.dondoc(&["run", "--once"]).code, 0);
+        let before = world.mail.journal().len();
+        assert!(before > 0 && !world.path("dondoc.db-wal").exists());
+        world.set(local("2026-11-30T09:00:00"));
+        let daemon = world.run();
+        // In the middle of a sending pass: its end is one more thing to be compared.
+        world.mail.wait_for(before + 2, PATIENCE);
+        daemon.kill();
+        let sent = world.mail.journal().len();
+        let log = world.path("dondoc.db-wal");
+        let mut bytes = fs::read(&log).unwrap();
+        assert!(bytes.len() > 10_000, "what a kill leaves is in the log: {}", bytes.len());
+        let at = dice.below(bytes.len() as u64) as usize;
+        match round {
+            0 => bytes.clear(),
+            1 => bytes.truncate(bytes.len() - 1),
+            2 => bytes.truncate(at),
+            _ => bytes[at] ^= 1 << dice.below(8),
+        }
+        fs::write(&log, &bytes).unwrap();
+        let once = world.dondoc(&["run", "--once"]);
+        if once.code != 0 {
+            let line = once.last_line();
+            assert!(
+                line.contains("dondoc instance adopt") && line.contains("older than the file beside it"),
+                "{once:?}"
+            );
+            assert_eq!(world.mail.journal().len(), sent, "held, and sent");
+            held.push(round);
+            continue;
+        }
+        // It goes on from an earlier state: nothing is lost, and no letter goes out a third time.
+        let mails = world.mail.journal();
+        let mut copies: BTreeMap<_, usize> = BTreeMap::new();
+        mails[before..].iter().for_each(|mail| *copies.entry((&mail.to, mail.header("Subject"))).or_default() += 1);
+        assert!(copies.values().all(|n| *n <= 2), "{copies:?}");
+        let told: Vec<String> = copies.keys().map(|(to, subject)| format!("{to:?} {subject:?}")).collect();
+        assert_eq!(&told, all.get_or_insert_with(|| told.clone()), "each goes to all");
+        again += mails[sent..].iter().filter(|mail| mail.header("X-Dondoc-Repeat").is_none()).count();
+        assert_eq!(world.json(&["db", "check"])["faults"], json!([]));
+        assert_eq!(world.json(&["outbox", "list"]), json!([]), "nothing is left");
+    }
+    #[expect(clippy::print_stdout, reason = "shown with --nocapture, and when the test fails")]
+    {
+        println!("held in rounds {held:?} of {LOGS}; {again} letters went again as new ones");
+    }
+    assert!(held.contains(&0), "without its log it is older than its neighbour");
 }
