@@ -21,6 +21,8 @@ mod bundling;
 mod clock;
 #[path = "../sql/daily.rs"]
 mod daily;
+#[path = "../sql/gate.rs"]
+mod gate;
 #[path = "../sql/instance.rs"]
 mod instance;
 #[path = "../sql/intake.rs"]

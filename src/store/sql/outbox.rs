@@ -12,26 +12,24 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::{
-    Conn, Database, DbRow, SHARED,
+    Conn, Database, SHARED,
     bundling::{AT_ONCE, make, set_aside},
-    daily::{attach_lists, lists_of_today},
+    gate::{claim, pass_gate},
     outcomes::{drop_secret_bytes, record, set_free, withdraw_fallbacks},
     planning::reminder_key,
     rescue::rescue,
-    rows::{APART, date, ids, instant, instant_opt, number, token, whole, word},
+    rows::{date, ids, instant, number, whole, word},
 };
 use crate::{
     planning::{
-        bundle::Part,
-        ledger::ReminderState,
         rules::{Audience, ChannelKind},
-        task::{AgencyId, Block, PersonId, ReminderId, Role, Secrecy, TaskId, TaskState},
+        task::{AgencyId, Block, PersonId, ReminderId, Role, Secrecy, TaskId},
     },
     store::{
         Result,
         ledger::{
-            Aside, Claimed, Freeze, FrozenBytes, GateAnswer, GateRow, NewMessage, Next, OutboxRow, OutboxStore,
-            PendingHead, RELAY_AT_FAULT, ReadyRow, Recorded, Rescued, UnreachableSlot,
+            Aside, Claimed, Freeze, GateAnswer, NewMessage, Next, OutboxRow, OutboxStore, PendingHead, RELAY_AT_FAULT,
+            ReadyRow, Recorded, Rescued, UnreachableSlot,
         },
     },
 };
@@ -331,47 +329,6 @@ impl OutboxStore for Database {
     }
 }
 
-async fn claim(store: &Database, now: Timestamp, lease_until: Timestamp, messages: &[i64]) -> Result<Vec<Claimed>> {
-    let mut tx = store.begin_beside().await?;
-    let wanted: Vec<_> = messages.iter().map(|id| json!([id, token(now)])).collect();
-    let wanted = Value::from(wanted).to_string();
-    let rows = sqlx::query(concat!(
-        "UPDATE message SET state = 'leased', lease_token = j.token, lease_until = ",
-        lease_end!("$2", "$3"),
-        ", tries = tries + 1, sender = $4, company = false, changed_at = $3 FROM (",
-        claimable!("$1"),
-        ") AS j WHERE message.id = j.id AND message.state = 'pending' AND message.not_before <= $3 \
-         RETURNING message.id, lease_token, tries, channel, address, person, recipient, classified, hours, attempts, expires_at, \
-         earlier, part, parts, coalesce((SELECT l.bytes FROM letter l WHERE l.message = message.id), bytes) AS bytes, message_id, \
-         (SELECT e.dated_at FROM message e WHERE e.id = message.earlier) AS earlier_at",
-    ))
-    .bind(&wanted)
-    .bind(lease_until.as_millisecond())
-    .bind(now.as_millisecond())
-    .bind(store.life)
-    .fetch_all(&mut *tx)
-    .await?;
-    let mut claimed = rows.iter().map(claimed).collect::<Result<Vec<_>>>()?;
-    // The attempt is on record before a byte leaves; its token is the lease's.
-    let attempts: Vec<_> = claimed.iter().map(|c| json!([c.id, c.n, c.token])).collect();
-    sqlx::query(
-        "INSERT INTO attempt(message, n, token, phase, started_at) \
-         SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), value->>2, 'claimed', $2 FROM json_each($1)",
-    )
-    .bind(Value::from(attempts).to_string())
-    .bind(now.as_millisecond())
-    .execute(&mut *tx)
-    .await?;
-    let (_, mut by_message) = gate_rows(&mut tx, claimed.iter().map(|c| c.id)).await?;
-    for message in &mut claimed {
-        message.rows = by_message.remove(&message.id).unwrap_or_default();
-    }
-    attach_lists(&mut tx, &mut claimed).await?;
-    tx.commit().await?;
-    claimed.sort_by_key(|message| messages.iter().position(|id| *id == message.id));
-    Ok(claimed)
-}
-
 async fn settle(
     store: &Database,
     now: Timestamp,
@@ -438,136 +395,6 @@ async fn retry(tx: &mut Conn, now: Timestamp, id: i64, why: &str) -> Result<bool
         withdraw_fallbacks(tx, now, id).await?;
     }
     Ok(done.rows_affected() > 0)
-}
-
-fn claimed(row: &DbRow) -> Result<Claimed> {
-    let bytes = whole(row.try_get("bytes")?)?;
-    let message_id: Option<String> = row.try_get("message_id")?;
-    Ok(Claimed {
-        id: row.try_get("id")?,
-        token: row.try_get("lease_token")?,
-        n: number(row, "tries")?,
-        channel: word(row, "channel", ChannelKind::from_word)?,
-        address: row.try_get("address")?,
-        person: row.try_get::<Option<i64>, _>("person")?.map(PersonId),
-        recipient: row.try_get("recipient")?,
-        classified: row.try_get("classified")?,
-        hours: row.try_get("hours")?,
-        attempts: number(row, "attempts")?,
-        expires_at: instant(row, "expires_at")?,
-        earlier: row.try_get("earlier")?,
-        earlier_at: instant_opt(row, "earlier_at")?,
-        part: Part { n: number(row, "part")?, of: number(row, "parts")? },
-        frozen: bytes.zip(message_id).map(|(bytes, message_id)| FrozenBytes { bytes, message_id }),
-        rows: Vec::new(),
-        list: None,
-    })
-}
-
-/// What gates compare: the directory's revision (where there is anything to compare), and the rows by message.
-async fn gate_rows(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<(i64, HashMap<i64, Vec<GateRow>>)> {
-    let rows = sqlx::query(
-        "SELECT r.message, r.id, r.task, r.state AS reminder_state, r.rule, r.step, r.arming AS reminder_arming, \
-         t.state AS task_state, t.held <> '' AS held, t.secrecy, t.handler, t.monitor, \
-         coalesce(o.arming, 0) AS arming, o.due_date, (o.task IS NULL OR o.ended_at IS NOT NULL) AS ended, \
-         coalesce((SELECT value FROM mark WHERE name = 'directory_revision'), 0) AS revision \
-         FROM reminder r JOIN task t ON t.id = r.task \
-         LEFT JOIN obligation o ON o.task = r.task AND o.clock = r.clock AND o.agency = r.agency \
-         WHERE r.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND r.state = 'in_message' ORDER BY r.id",
-    )
-    .bind(ids(messages))
-    .fetch_all(tx)
-    .await?;
-    let revision = rows.first().map(|row| row.try_get("revision")).transpose()?.unwrap_or(0);
-    let mut found: HashMap<i64, Vec<GateRow>> = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        found.entry(row.try_get("message")?).or_default().push(GateRow {
-            reminder: ReminderId(row.try_get("id")?),
-            task: TaskId(row.try_get("task")?),
-            reminder_state: word(row, "reminder_state", ReminderState::from_word)?,
-            rule: row.try_get("rule")?,
-            step: row.try_get("step")?,
-            task_state: word(row, "task_state", TaskState::from_word)?,
-            held: row.try_get("held")?,
-            secrecy: word(row, "secrecy", Secrecy::from_word)?,
-            reminder_arming: number(row, "reminder_arming")?,
-            arming: number(row, "arming")?,
-            due_date: date(row, "due_date")?,
-            ended: row.try_get("ended")?,
-            handler: row.try_get::<Option<i64>, _>("handler")?.map(PersonId),
-            monitor: row.try_get::<Option<i64>, _>("monitor")?.map(PersonId),
-        });
-    }
-    Ok((revision, found))
-}
-
-/// The gate of a batch, in a few statements for all: the bytes travel as one blob, of which each message takes its part.
-async fn pass_gate(tx: &mut Conn, now: Timestamp, freezes: &[Freeze]) -> Result<Vec<GateAnswer>> {
-    let (revision, mut by_message) = gate_rows(tx, freezes.iter().map(|freeze| freeze.message)).await?;
-    let lists = lists_of_today(tx, now, freezes).await?;
-    let mut bytes = Vec::with_capacity(freezes.iter().map(|freeze| freeze.bytes.len()).sum());
-    let mut rows = Vec::with_capacity(freezes.len());
-    let mut answers = vec![GateAnswer::Changed; freezes.len()];
-    for (n, freeze) in freezes.iter().enumerate() {
-        let found = by_message.remove(&freeze.message).unwrap_or_default();
-        let same =
-            revision == freeze.directory_revision && found == freeze.rows && found.iter().all(GateRow::is_current);
-        // A daily list is as of its moment: it may go as long as its day is not over.
-        if !lists.contains(&freeze.message) && (!same || found.is_empty()) {
-            continue;
-        }
-        answers[n] = GateAnswer::Lost;
-        let dated = freeze.dated_at.as_millisecond();
-        let (from, length) = (bytes.len() + 1, freeze.bytes.len());
-        rows.push(json!([freeze.message, freeze.token, from, length, freeze.message_id, dated]));
-        bytes.extend_from_slice(&freeze.bytes);
-    }
-    if rows.is_empty() {
-        return Ok(answers);
-    }
-    let rows = Value::from(rows).to_string();
-    let frozen: Vec<i64> = sqlx::query_scalar(concat!(
-        "UPDATE message SET state = 'frozen', bytes = $2, message_id = j.message_id, \
-         dated_at = CASE WHEN message.message_id = j.message_id AND message.dated_at IS NOT NULL THEN message.dated_at ELSE j.dated END, \
-         changed_at = $3 \
-         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token, value->>4 AS message_id, \
-               CAST(value->>5 AS BIGINT) AS dated FROM json_each($1)) AS j \
-         WHERE message.id = j.id AND message.state = 'leased' AND message.lease_token = j.token AND message.lease_until > ",
-        lease_clock!("$3"),
-        // From here on DATA may take a minute, the body three, the final dot ten; a lease that ends before is another's to rescue.
-        " + 900000 RETURNING message.id",
-    ))
-    .bind(&rows)
-    .bind(APART)
-    .bind(now.as_millisecond())
-    .fetch_all(&mut *tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO letter(message, bytes) \
-         SELECT CAST(value->>0 AS BIGINT), substr($2, CAST(value->>2 AS INTEGER), CAST(value->>3 AS INTEGER)) FROM json_each($1) \
-         WHERE CAST(value->>0 AS BIGINT) IN (SELECT CAST(value AS BIGINT) FROM json_each($3)) \
-         ON CONFLICT(message) DO UPDATE SET bytes = excluded.bytes",
-    )
-    .bind(&rows)
-    .bind(bytes)
-    .bind(ids(frozen.iter().copied()))
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "UPDATE attempt SET phase = 'handed_over', message_id = j.message_id \
-         FROM (SELECT value->>1 AS token, value->>4 AS message_id FROM json_each($1) \
-               WHERE CAST(value->>0 AS BIGINT) IN (SELECT CAST(value AS BIGINT) FROM json_each($2))) AS j WHERE attempt.token = j.token",
-    )
-    .bind(&rows)
-    .bind(ids(frozen.iter().copied()))
-    .execute(&mut *tx)
-    .await?;
-    for (answer, freeze) in answers.iter_mut().zip(freezes) {
-        if *answer == GateAnswer::Lost && frozen.contains(&freeze.message) {
-            *answer = GateAnswer::Go;
-        }
-    }
-    Ok(answers)
 }
 
 /// Rises with each change of the directory.

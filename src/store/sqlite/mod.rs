@@ -18,6 +18,8 @@ pub mod check;
 mod clock;
 #[path = "../sql/daily.rs"]
 mod daily;
+#[path = "../sql/gate.rs"]
+mod gate;
 #[cfg(test)]
 mod indexes;
 #[path = "../sql/instance.rs"]
