@@ -124,13 +124,16 @@ async fn count(tx: &mut Conn, id: i64, token: &str, spend: bool) -> Result<()> {
 }
 
 /// A task that became classified while its open letter, or a daily list, was under way: the text goes as soon as it is
-/// not needed for the hand-over any more.
+/// not needed for the hand-over any more. So does that of a message out of which all was taken back while it was in hand:
+/// nothing tells any more of which tasks it spoke.
 pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<()> {
     sqlx::query(
         "UPDATE message SET bytes = $2 WHERE id IN (SELECT r.message FROM json_each($1) j JOIN reminder r ON r.message = CAST(j.value AS BIGINT) \
          JOIN task t ON t.id = r.task WHERE t.secrecy <> 'open' \
          UNION ALL SELECT d.message FROM json_each($1) j JOIN daily_list d ON d.message = CAST(j.value AS BIGINT) \
-         WHERE substr(d.digest, 1, 6) = 'wiped ') AND NOT classified AND length(bytes) > 0 \
+         WHERE substr(d.digest, 1, 6) = 'wiped ' \
+         UNION ALL SELECT n.id FROM json_each($1) j JOIN message n ON n.id = CAST(j.value AS BIGINT) WHERE n.earlier IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM reminder r WHERE r.message = n.id)) AND NOT classified AND length(bytes) > 0 \
          AND state IN ('sent', 'dead', 'unknown', 'suppressed')",
     )
     .bind(ids(messages))
@@ -220,10 +223,8 @@ async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> 
         ),
         concat!(
             named_after!(),
-            // What is in hand keeps its own until its outcome: by these its letter is known for a secret's.
             "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
-             message = (SELECT CASE WHEN m.state = 'leased' THEN m.id ELSE after.first END FROM after \
-               JOIN message m ON m.id = after.id WHERE after.id = reminder.message) \
+             message = (SELECT after.first FROM after WHERE after.id = reminder.message) \
              WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
              JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
         ),
