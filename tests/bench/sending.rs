@@ -11,30 +11,7 @@ use crate::{
 const TASKS: usize = 2_068;
 const LETTERS: usize = 2_000;
 
-pub const RULES: &str = r#"
-[defaults]
-at = "00:00"
-via = ["email"]
-bundle = false
-late = "latest"
-max_lateness = "10wd"
-daily_cap = 100000
-
-[hours.normal]
-days = "all"
-from = "00:00"
-until = "23:59"
-
-[[rule]]
-id = "bm"
-when = { role = "lead" }
-clock = "completion"
-
-[[rule.step]]
-id = "truoc-10"
-due = "-10wd"
-add = ["handler"]
-"#;
+pub const RULES: &str = include_str!("../sink/letter_each.toml");
 
 /// Into a Maildir, and to a mail server on one and on five connections.
 pub fn sending(_: &World) -> Vec<Row> {

@@ -12,6 +12,7 @@ mod config;
 mod contract;
 mod coverage;
 mod daily;
+mod dice;
 mod e2e;
 mod faults;
 mod foresight;

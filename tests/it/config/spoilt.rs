@@ -17,6 +17,7 @@ use dondoc::{
 };
 
 use super::*;
+use crate::dice::Dice;
 
 /// Words that only a parser or a program says.
 const FOREIGN: [&str; 14] = [
@@ -61,32 +62,6 @@ fn speaks_the_office(problems: &Problems, text: &str) {
     assert_eq!(check_lines::editor(problems).lines().count(), count, "one line a fault");
     assert_eq!(check_lines::github(problems).lines().count(), count, "one line a fault");
     assert_eq!(problems.to_json().as_array().map(Vec::len), Some(count));
-}
-
-/// A stream of numbers that is the same on every machine (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn of(seed: u64, number: u64) -> Self {
-        Self(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `n`; 0 for an empty choice.
-    fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { (self.roll() % n as u64) as usize }
-    }
-
-    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len())]
-    }
 }
 
 /// What slips into a line while somebody types, pastes, or saves in the wrong program.
@@ -178,7 +153,7 @@ fn spoil(bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let mut lines: Vec<&str> = text.lines().collect();
     if lines.is_empty() {
-        return dice.one_of(ODD).as_bytes().to_vec();
+        return dice.pick(ODD).as_bytes().to_vec();
     }
     let n = dice.below(lines.len());
     let made: String;
@@ -203,7 +178,7 @@ fn spoil(bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
         }
         6 => {
             let at = text.char_indices().nth(dice.below(text.len())).map_or(0, |(at, _)| at);
-            return format!("{}{}{}", &text[..at], dice.one_of(ODD), &text[at..]).into_bytes();
+            return format!("{}{}{}", &text[..at], dice.pick(ODD), &text[at..]).into_bytes();
         }
         // Two words change places.
         7 => {
@@ -214,7 +189,7 @@ fn spoil(bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
         }
         8 | 9 => {
             let key = lines[n].split('=').next().unwrap_or_default();
-            made = format!("{key}= {}", dice.one_of(VALUES));
+            made = format!("{key}= {}", dice.pick(VALUES));
             lines[n] = &made;
         }
         10 => {
@@ -227,7 +202,7 @@ fn spoil(bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
             };
             lines[n] = &made;
         }
-        _ => return text.replace('\n', dice.one_of(&["\r\n", "\r", "\n\n", " ", "\u{2028}"])).into_bytes(),
+        _ => return text.replace('\n', *dice.pick(&["\r\n", "\r", "\n\n", " ", "\u{2028}"])).into_bytes(),
     }
     lines.join("\n").into_bytes()
 }
@@ -321,7 +296,7 @@ fn no_spoilt_file_makes_a_reader_panic_or_speak_like_a_parser_or_point_outside_i
     let mut reader = Reader::new();
     let (mut accepted, mut refused) = (0u64, 0u64);
     for input in from..from + count {
-        let mut dice = Dice::of(seed, input);
+        let mut dice = Dice(seed ^ input.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let file = dice.below(3);
         let text = if dice.below(4) == 0 { whole[file] } else { small[file] };
         let mut bytes = text.as_bytes().to_vec();

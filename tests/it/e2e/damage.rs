@@ -6,15 +6,15 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use dondoc::{clock::Clock, inspection::verify::verify, store::sqlite::SqliteStore};
+use dondoc::{inspection::verify::verify, store::sqlite::SqliteStore};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    kills::Dice,
     life::row,
     world::{PATIENCE, World, local},
 };
+use crate::dice::{Dice, asked};
 
 /// Flips in an ordinary run; `DONDOC_FLIPS` asks for more.
 const FLIPS: u64 = 150;
@@ -102,17 +102,9 @@ fn damage_is_refused_found_or_without_effect_and_never_more_than_one_bare_value(
     assert_eq!(world.json(&["db", "check"])["faults"], json!([]));
     let whole = fs::read(world.path("dondoc.db")).unwrap();
 
-    let given = std::env::var("DONDOC_SEED").ok().map(|seed| seed.parse().expect("DONDOC_SEED is a number"));
-    let mut state: u64 = given.unwrap_or_else(|| Clock::System.boot_time().as_nanos() as u64);
-    let seed = state;
-    let mut below = |limit: u64| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    };
-    let flips = std::env::var("DONDOC_FLIPS").ok().map_or(FLIPS, |n| n.parse().expect("DONDOC_FLIPS is a number"));
+    let mut dice = Dice::printed();
+    let seed = dice.0;
+    let flips = asked("DONDOC_FLIPS").unwrap_or(FLIPS);
     let path = world.path("damaged.db");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -124,11 +116,11 @@ fn damage_is_refused_found_or_without_effect_and_never_more_than_one_bare_value(
         for n in 0..flips + 20 {
             let mut bytes = whole.clone();
             let what = if n < flips {
-                let (at, bit) = (below(whole.len() as u64) as usize, below(8));
+                let (at, bit) = (dice.below(whole.len()), dice.below(8));
                 bytes[at] ^= 1 << bit;
                 format!("seed {seed}: bit {bit} of byte {at}")
             } else {
-                bytes.truncate(below(whole.len() as u64) as usize);
+                bytes.truncate(dice.below(whole.len()));
                 format!("seed {seed}: cut to {}", bytes.len())
             };
             fs::write(&path, &bytes).unwrap();
@@ -166,7 +158,7 @@ const LOGS: u64 = 5;
 /// commits, and nothing in either file says so.
 #[test]
 fn a_log_spoilt_after_a_kill_loses_no_letter_and_is_held_where_it_goes_back_before_the_last_sending() {
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     let (mut held, mut again, mut all) = (Vec::new(), 0, None);
     for round in 0..LOGS {
         let Some(world) = World::at("2026-11-22T20:00:00") else { return };
@@ -187,7 +179,7 @@ fn a_log_spoilt_after_a_kill_loses_no_letter_and_is_held_where_it_goes_back_befo
         let log = world.path("dondoc.db-wal");
         let mut bytes = fs::read(&log).unwrap();
         assert!(bytes.len() > 10_000, "what a kill leaves is in the log: {}", bytes.len());
-        let at = dice.below(bytes.len() as u64) as usize;
+        let at = dice.below(bytes.len());
         match round {
             0 => bytes.clear(),
             1 => bytes.truncate(bytes.len() - 1),

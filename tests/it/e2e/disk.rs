@@ -15,6 +15,7 @@ use super::{
     life::row,
     world::{PATIENCE, World, local},
 };
+use crate::dice::Dice;
 use crate::sink::smtp::{Act, Fault, Point, Received};
 
 const EVENING: &str = "2026-11-22T20:00:00";
@@ -193,23 +194,6 @@ fn what_allows_a_hand_over_is_synced_before_the_dot() {
     assert_eq!(seen, [true; 3], "written to the log of the database and not yet on the disk at the dot");
 }
 
-/// Numbers that look random (splitmix64), from a seed that is printed.
-fn dice() -> impl FnMut(u64) -> u64 {
-    let given = std::env::var("DONDOC_SEED").ok().map(|seed| seed.parse().expect("DONDOC_SEED is a number"));
-    let mut state = given.unwrap_or_else(|| Clock::System.boot_time().as_nanos() as u64);
-    #[expect(clippy::print_stdout, reason = "shown when the test fails, to run it again")]
-    {
-        println!("DONDOC_SEED={state}");
-    }
-    move |limit| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
-
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -279,10 +263,10 @@ fn a_process_that_dies_before_any_lasting_operation_loses_nothing_and_doubles_on
     assert!(operations > 50, "{operations}");
 
     let all = std::env::var("DONDOC_FAILPOINTS").is_ok_and(|value| value == "all");
-    let mut dice = dice();
+    let mut dice = Dice::printed();
     let points: Vec<u64> = match all {
         true => (1..=operations).collect(),
-        false => (0..8).map(|part| 1 + part * operations / 8 + dice(operations / 8)).collect(),
+        false => (0..8).map(|part| 1 + part * operations / 8 + dice.below(operations / 8)).collect(),
     };
     let (mut killed, mut second, mut in_doubt) = (0, 0, 0);
     for point in &points {
@@ -341,10 +325,10 @@ fn a_migration_that_is_killed_is_simply_begun_again_and_a_newer_database_is_refu
     let to = whole.json()["to"].as_i64().unwrap();
     assert_eq!((whole.code, &whole.json()["from"]), (0, &json!(1)), "{whole:?}");
     let operations = disk.operations();
-    let mut dice = dice();
+    let mut dice = Dice::printed();
     for part in 0..6 {
         reset(&world, &template);
-        let point = 1 + part * operations / 6 + dice((operations / 6).max(1));
+        let point = 1 + part * operations / 6 + dice.below(operations / 6);
         let first = migrate(point);
         assert!(matches!(first.code, -1 | 0), "{point}: {first:?}");
         let again = migrate(0);

@@ -9,6 +9,7 @@ use super::{
     days::{Told, expected, foreseen, told_by_mail, told_by_post},
     world::{PATIENCE, World, local},
 };
+use crate::dice::Dice;
 use crate::sink::{
     count::{Copy, count},
     smtp::{Act, Fault, Point},
@@ -19,29 +20,6 @@ use crate::sink::{
 const KILLS: usize = 2;
 
 const MORNINGS: [&str; 3] = ["2026-11-23", "2026-11-25", "2026-11-26"];
-
-/// Numbers that look random (splitmix64), from a seed that is printed.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new() -> Self {
-        let given = std::env::var("DONDOC_SEED").ok().map(|seed| seed.parse().expect("DONDOC_SEED is a number"));
-        let seed = given.unwrap_or_else(|| Clock::System.boot_time().as_nanos() as u64);
-        #[expect(clippy::print_stdout, reason = "shown when the test fails, to run it again")]
-        {
-            println!("DONDOC_SEED={seed}");
-        }
-        Self(seed)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 /// All copies, in order of arrival.
 fn copies(world: &World) -> Vec<Copy<Told>> {
@@ -54,7 +32,7 @@ fn copies(world: &World) -> Vec<Copy<Told>> {
 #[test]
 fn kill_9_under_load_loses_nothing_and_every_second_copy_says_so() {
     let Some(world) = World::at("2026-11-20T20:00:00") else { return };
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     world.import_sample();
     let expected = expected(&foreseen(&world, "2026-11-20T20:00", "2026-11-26"));
     assert!(expected.len() > 120, "{}", expected.len());

@@ -16,10 +16,10 @@ use dondoc::clock::Clock;
 use serde_json::json;
 
 use super::{
-    kills::Dice,
     life::row,
     world::{Office, PATIENCE, World},
 };
+use crate::dice::Dice;
 use crate::sink::{
     count::{Copy, Count, codes_of, count},
     smtp::{Act, Fault, Point, Received},
@@ -28,30 +28,7 @@ use crate::sink::{
 const NOW: &str = "2026-11-23T09:00:00";
 
 /// A letter for each task, to its handler, at all hours.
-const RULES: &str = r#"
-[defaults]
-at = "00:00"
-via = ["email"]
-bundle = false
-late = "latest"
-max_lateness = "10wd"
-daily_cap = 100000
-
-[hours.normal]
-days = "all"
-from = "00:00"
-until = "23:59"
-
-[[rule]]
-id = "thu"
-when = { role = "lead" }
-clock = "completion"
-
-[[rule.step]]
-id = "truoc-10"
-due = "-10wd"
-add = ["handler"]
-"#;
+const RULES: &str = include_str!("../../sink/letter_each.toml");
 
 const CONNECTIONS: usize = 20;
 
@@ -139,7 +116,7 @@ fn kill_9_with_twenty_in_flight_loses_nothing_and_second_copies_are_bounded_by_w
     /// Within one backlog: nobody is taken for the cause of all these.
     const EACH: usize = 6;
     let Some(world) = office() else { return };
-    let (kills, mut dice, mut next) = (kills(EACH), Dice::new(), 1);
+    let (kills, mut dice, mut next) = (kills(EACH), Dice::printed(), 1);
     let slow = |milliseconds| Fault::at(Point::Dot, Act::Late(Duration::from_millis(milliseconds)));
     let (mut done, mut at_kills, mut most, mut second, mut marked, mut letters) = (0, 0, 0, 0, 0, 0);
     let began = Clock::System.boot_time();
@@ -184,7 +161,7 @@ fn kill_9_with_twenty_in_flight_loses_nothing_and_second_copies_are_bounded_by_w
 #[test]
 fn killed_at_each_point_of_the_conversation_second_copies_come_only_between_dot_and_commit() {
     let Some(world) = office() else { return };
-    let (rounds, mut next, mut dice) = ((kills(11) / 11).max(1), 1, Dice::new());
+    let (rounds, mut next, mut dice) = ((kills(11) / 11).max(1), 1, Dice::printed());
     let points = [Point::Mail, Point::Rcpt, Point::Data, Point::Body, Point::Dot, Point::Taken, Point::Answered];
     let among_many = [Point::Rcpt, Point::Data, Point::Taken, Point::Answered];
     let mut said = Vec::new();

@@ -30,6 +30,7 @@ use self::{
     play::{Played, play},
     sim::Chances,
 };
+use crate::dice::asked;
 
 /// So many in an ordinary run.
 const INTERLEAVINGS: u64 = 100;
@@ -39,10 +40,6 @@ const FOUND: [u64; 23] = [
     248, 530, 573, 710, 865, 995, 1256, 1402, 1450, 1535, 2320, 2812, 2842, 3113, 3888, 3913, 4067, 4154, 4160, 5974,
     7997, 8519, 9592,
 ];
-
-pub fn asked(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 /// Plays seeds on as many threads as there are processors, in the order in which they come to be done.
 pub fn play_all(seeds: &[u64], one: impl Fn(u64) -> Played + Sync, each: impl Fn(u64, Played) -> bool + Sync) {

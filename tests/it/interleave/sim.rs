@@ -38,9 +38,9 @@ use super::{
     turnstile::{Life, Turnstile},
 };
 use crate::{
+    dice::Dice,
     planted::Mistake,
     scenarios::{file::TaskText, world::World},
-    year::office::Dice,
 };
 
 /// How likely things are: once in so many draws; `0..` in a thousand steps for what people and fate do.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::year::office::Dice;
+use crate::dice::Dice;
 
 /// One run of the daemon, from its start to its death.
 pub type Life = usize;

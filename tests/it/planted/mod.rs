@@ -15,8 +15,8 @@ use dondoc::store::{
 use jiff::Timestamp;
 use sqlx::Row;
 
+use crate::dice::asked;
 use crate::interleave::{
-    asked,
     journal::Kind,
     play::play,
     play_all,

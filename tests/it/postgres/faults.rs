@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    fleet::{CONNECTIONS, Dice, Fleet, OPEN, say, strikes, tasks},
+    fleet::{CONNECTIONS, Fleet, OPEN, strikes, tasks},
     server,
 };
+use crate::dice::{Dice, say};
 use crate::{
     e2e::world::Daemon,
     sink::smtp::{Act, Fault, Point},
@@ -39,7 +40,7 @@ fn finish(fleet: &Fleet, daemons: Vec<Daemon>) {
 #[test]
 fn kill_9_of_any_of_three_loses_nothing_and_every_second_copy_says_so() {
     let Some(server) = server::shared() else { return };
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     let fleet = Fleet::new(server, 3);
     let kills = strikes(4);
     let count = kills * EACH;
@@ -125,7 +126,7 @@ fn one_stopped_past_its_lease_writes_nothing_stale_when_it_goes_on() {
 #[test]
 fn backends_ended_at_random_lose_nothing_and_double_nothing() {
     let Some(server) = server::shared() else { return };
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     let fleet = Fleet::new(server, 2);
     let ends = strikes(6);
     let count = 100 + ends * 20;
@@ -156,7 +157,7 @@ fn backends_ended_at_random_lose_nothing_and_double_nothing() {
 #[test]
 fn the_server_stopped_in_immediate_mode_and_started_again_loses_nothing() {
     let Some(server) = server::own(&[]) else { return };
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     let fleet = Fleet::new(&server, 2);
     let stops = strikes(2).min(40);
     let count = 100 + stops * 60;

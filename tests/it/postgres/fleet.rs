@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::server::{Database, Server};
+use crate::dice::asked;
 use crate::{
     e2e::world::{Answer, Daemon, PATIENCE, zone},
     sink::smtp::{Received, SmtpSink},
@@ -61,42 +62,9 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/sample/dire
 /// What each relay connection of a machine may hold: so many letters are in flight at most.
 pub const CONNECTIONS: usize = 5;
 
-/// Random choices (splitmix64) from a seed that is printed, and taken from `DONDOC_SEED` where that is set.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new() -> Self {
-        let given = std::env::var("DONDOC_SEED").ok().map(|seed| seed.parse().expect("DONDOC_SEED is a number"));
-        let seed = given.unwrap_or_else(|| Clock::System.boot_time().as_nanos() as u64);
-        say(&format!("DONDOC_SEED={seed}"));
-        Self(seed)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit.max(1)
-    }
-
-    /// Until some moment within so many milliseconds.
-    pub fn moment(&mut self, within: u64) {
-        let until = Clock::System.boot_time() + Duration::from_micros(self.below(within * 1000));
-        while Clock::System.boot_time() < until {
-            std::thread::yield_now();
-        }
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "shown when a test fails, and with --nocapture")]
-pub fn say(line: &str) {
-    println!("{line}");
-}
-
 /// How many faults a test strikes with: few in the usual run, as many as `DONDOC_KILLS` says in a long one.
 pub fn strikes(few: usize) -> usize {
-    std::env::var("DONDOC_KILLS").ok().map_or(few, |n| n.parse().expect("DONDOC_KILLS is a number"))
+    asked("DONDOC_KILLS").map_or(few, |n| n as usize)
 }
 
 /// Today in the office.

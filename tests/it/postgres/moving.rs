@@ -15,9 +15,10 @@ use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{
-    fleet::{CONNECTIONS, Dice, Fleet, say, strikes, tasks},
+    fleet::{CONNECTIONS, Fleet, strikes, tasks},
     server,
 };
+use crate::dice::{Dice, say};
 use crate::sink::smtp::{Act, Fault, Point};
 
 /// What a SQLite database holds: the rows of a statement, as text.
@@ -186,7 +187,7 @@ fn a_target_that_holds_something_is_refused_and_the_source_serves_on() {
 #[test]
 fn a_move_torn_off_anywhere_is_finished_by_calling_it_again() {
     let Some(server) = server::shared() else { return };
-    let mut dice = Dice::new();
+    let mut dice = Dice::printed();
     let fleet = Fleet::before_postgres(server, 1);
     let machine = &fleet.machines[0];
     const TASKS: usize = 600;

@@ -11,9 +11,10 @@ use std::{
 };
 
 use super::{
-    fleet::{Fleet, OPEN, code, complaints, say, tasks},
+    fleet::{Fleet, OPEN, code, complaints, tasks},
     server,
 };
+use crate::dice::say;
 use crate::sink::smtp::{Act, Fault, Point};
 
 #[test]

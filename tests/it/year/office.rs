@@ -3,38 +3,12 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use crate::dice::Dice;
 use dondoc::config::shipped;
 use jiff::{
     Timestamp, ToSpan,
     civil::{Date, DateTime, Time},
 };
-
-/// A small generator (splitmix64): a year is its seed.
-#[derive(Debug, Clone)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// From `low` up to and including `high`.
-    pub fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + (self.roll() % (high - low + 1) as u64) as i64
-    }
-
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.between(0, from.len() as i64 - 1) as usize]
-    }
-
-    pub fn once_in(&mut self, n: i64) -> bool {
-        self.between(1, n) == 1
-    }
-}
 
 /// Việt Nam has had one offset since 1975.
 const OFFSET_S: i64 = 7 * 3600;

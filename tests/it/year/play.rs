@@ -27,7 +27,8 @@ use jiff::{
 };
 use sqlx::Row;
 
-use super::office::{Days, Dice, Ladder, edit, instant, local, rules, to_toml};
+use super::office::{Days, Ladder, edit, instant, local, rules, to_toml};
+use crate::dice::Dice;
 use crate::scenarios::{
     file::{TaskText, When},
     world::World,
