@@ -172,6 +172,10 @@ mod tests {
             "postgres://dondoc@db.example/dondoc",
             "postgresql://dondoc@10.0.0.1/dondoc?sslmode=prefer",
             "postgres:///dondoc?host=db.example",
+            // The driver knows these names too, and takes the last of several.
+            "postgres:///dondoc?hostaddr=10.0.0.5",
+            "postgres://localhost/dondoc?hostaddr=10.0.0.5",
+            "postgres://db.example/dondoc?sslmode=require&ssl-mode=disable",
         ] {
             let refused = check(url).unwrap_err();
             assert!(

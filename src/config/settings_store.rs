@@ -99,13 +99,23 @@ pub fn server_address(url: &str) -> Result<(), BadAddress> {
         return Err(BadAddress::NoServer);
     }
     let read = reqwest::Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()).ok_or(BadAddress::NoServer)?;
-    let asked = |key: &str| read.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
-    if read.password().is_some() || asked("password").is_some() {
+    // The driver takes two names for each, and the last of several: so each of them must be right.
+    let all = |keys: [&str; 2]| -> Vec<String> {
+        let named = read.query_pairs().filter(|(name, _)| keys.contains(&name.as_ref()));
+        named.map(|(_, value)| value.into_owned()).collect()
+    };
+    if read.password().is_some() || !all(["password", ""]).is_empty() {
         return Err(BadAddress::Password);
     }
-    let host = asked("host").or(read.host_str().map(str::to_owned)).unwrap_or_default();
+    let (mut hosts, modes) = (all(["host", "hostaddr"]), all(["sslmode", "ssl-mode"]));
+    if hosts.is_empty() || read.host_str().is_some_and(|host| !host.is_empty() && !is_loopback(host)) {
+        hosts.extend(read.host_str().map(str::to_owned));
+    }
     // A socket's folder, or none: this machine.
-    let here = host.is_empty() || host.starts_with('/') || host.starts_with("%2F") || is_loopback(&host);
-    let safe = asked("sslmode").is_some_and(|mode| ["require", "verify-ca", "verify-full"].contains(&mode.as_str()));
-    if here || safe { Ok(()) } else { Err(BadAddress::InClear) }
+    let here = |host: &String| host.is_empty() || host.starts_with('/') || host.starts_with("%2F") || is_loopback(host);
+    let safe = |mode: &String| ["require", "verify-ca", "verify-full"].contains(&mode.as_str());
+    if hosts.iter().all(here) || (!modes.is_empty() && modes.iter().all(safe)) {
+        return Ok(());
+    }
+    Err(BadAddress::InClear)
 }

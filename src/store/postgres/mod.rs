@@ -323,7 +323,8 @@ fn reading(options: PgConnectOptions, url: &str) -> PgConnectOptions {
     if url.contains("statement-cache-capacity=0") {
         return options;
     }
-    options.options([("default_transaction_read_only", "on")])
+    // As long as a writer waits: what a rewriting of a table keeps waiting for longer is no fault of the server's.
+    options.options([("default_transaction_read_only", "on"), ("lock_timeout", "60s")])
 }
 
 fn pool(most: u32) -> PgPoolOptions {

@@ -74,6 +74,18 @@ pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded])
         reached |= accept(tx, now, &accepted, day).await?;
     }
     if !others.is_empty() {
+        // One that was out when the message that it names was found to have arrived need not go again.
+        let named: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT e.id FROM message m JOIN message e ON e.id = m.earlier \
+             WHERE e.state = 'sent' AND m.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
+        )
+        .bind(ids(others.iter().copied()))
+        .fetch_all(&mut *tx)
+        .await?;
+        if !named.is_empty() {
+            reached = true;
+            take_back(tx, now, &ids(named)).await?;
+        }
         drop_secret_bytes(tx, others.into_iter()).await?;
     }
     Ok(reached)
@@ -180,6 +192,9 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
+    if named {
+        take_back(tx, now, &was).await?;
+    }
     if secret {
         drop_secret_bytes(tx, accepted.iter().map(|outcome| outcome.message)).await?;
     }
@@ -204,9 +219,6 @@ async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date
     .bind(day.to_string())
     .execute(&mut *tx)
     .await?;
-    if named {
-        take_back(tx, now, &was).await?;
-    }
     Ok(named)
 }
 
@@ -224,7 +236,7 @@ async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> 
         concat!(
             named_after!(),
             "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
-             message = (SELECT after.first FROM after WHERE after.id = reminder.message) \
+             message = (SELECT min(after.first) FROM after WHERE after.id = reminder.message) \
              WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
              JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
         ),

@@ -320,6 +320,12 @@ fn a_daily_list_that_could_leave_on_no_day_is_refused_where_it_stands_and_by_whi
         last.trim(),
         "= cách sửa: viết một giờ trước 17:30, ví dụ: daily_list_at = \"09:00\"; hoặc \"\" để không gửi"
     );
+    // An hour that nobody wrote is no reason to send nothing at all.
+    let unsaid = with(shipped::SETTINGS, "daily_list_at = \"09:00\"", "");
+    let early = with(shipped::RULES, "until = \"17:30\"", "until = \"08:30\"");
+    let early = with(&early, "at = \"14:00\"", "at = \"08:20\"");
+    let (_, warnings) = load(unsaid, early, None).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(warnings.iter().any(|problem| problem.code == "daily-list-too-late"), "{warnings}");
     for (settings, var) in [(at("17:30"), None), (at("06:00"), None), (at(""), None), (at("18:30"), Some("16:30"))] {
         load(settings, shipped::RULES.to_owned(), var).unwrap_or_else(|problems| panic!("{problems}"));
     }

@@ -202,7 +202,7 @@ fn spoil(bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
             };
             lines[n] = &made;
         }
-        _ => return text.replace('\n', *dice.pick(&["\r\n", "\r", "\n\n", " ", "\u{2028}"])).into_bytes(),
+        _ => return text.replace('\n', dice.pick::<&str>(&["\r\n", "\r", "\n\n", " ", "\u{2028}"])).into_bytes(),
     }
     lines.join("\n").into_bytes()
 }
