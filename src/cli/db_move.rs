@@ -23,7 +23,7 @@ pub struct MoveArgs {
     /// Where to: postgres://user@host/database, without a password
     #[arg(value_name = "URL")]
     pub url: String,
-    /// The file that holds the password of that user; else the one of the settings, [store] password_file
+    /// The file that holds the password of that user; else the one of the settings, store.password_file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Give up a move to this address that was torn off: the old database serves again
