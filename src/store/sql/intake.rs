@@ -349,7 +349,7 @@ impl Writer<'_> {
                UNION SELECT m.earlier FROM carried JOIN message m ON m.id = carried.id WHERE m.earlier IS NOT NULL), \
              told(id) AS (SELECT id FROM carried \
                UNION SELECT m.id FROM told JOIN message m ON m.earlier = told.id \
-               WHERE m.state <> 'sent' OR NOT EXISTS (SELECT 1 FROM reminder r WHERE r.message = m.id)) \
+               WHERE m.state IN ('unknown', 'dead', 'suppressed')) \
              SELECT id FROM told)";
         // A document of this batch may be the one that goes.
         self.documents.clear();

@@ -88,7 +88,7 @@ async fn a_message_that_waits_without_a_reminder_is_damage_unless_it_is_a_day_s_
     let faults = async || office.database.store.check().await.unwrap().faults;
     office.store().save_lists(at(0), &[list(today(), "op@x.example", 2)]).await.unwrap();
     assert_eq!(faults().await, [], "a list waits");
-    // Of what its sender took up late, the rest had gone on in another message: that one is empty, and waits.
+    // What its sender took up late had gone on in another message, whose sender then crashed: that one is empty, and waits.
     let reminder = office.remind(office.task().await, "truoc-5").await;
     let first = office.bundle(&[reminder]).await;
     let asleep = office.hand_over(0, first).await;
@@ -97,9 +97,9 @@ async fn a_message_that_waits_without_a_reminder_is_damage_unless_it_is_a_day_s_
     let other = office.task().await;
     office.answer(1, &again, "released", Next::Recompose).await;
     let named = office.bundle_as(NewMessage { earlier: Some(first), ..message(&[reminder]) }).await;
-    let in_hand = office.claim(2, named).await;
+    office.claim(2, named).await;
     office.accept(3, &asleep).await;
-    office.answer(3, &in_hand, "transient", Next::Retry { at: at(9), spend: true }).await;
+    office.rescue(4).await;
     assert_eq!(office.fate(named).await, "pending");
     assert!(office.message(named).await.reminders.is_empty(), "it is empty");
     assert_eq!(faults().await, [], "an emptied message waits");
