@@ -113,7 +113,7 @@ fn dispatch(command: Command, context: Context) -> anyhow::Result<u8> {
         step_down(&Context::database(&settings), reach)?;
     }
     if matches!(command, Command::Run(_)) {
-        run::one_heap();
+        run::few_heaps();
     }
     let runtime = match command {
         // An idle daemon of a few connections needs no thread a core; one command needs none at all.

@@ -56,7 +56,9 @@ pub(super) fn prepare(
     if let Some(list) = &message.list {
         return daily_list(policy, known, material, message, list, now);
     }
-    if message.rows.is_empty() || !message.rows.iter().all(|row| row.is_current()) {
+    // Bytes that told of a secret are wiped: there is nothing to repeat.
+    let wiped = message.frozen.as_ref().is_some_and(|frozen| frozen.bytes.is_empty());
+    if wiped || message.rows.is_empty() || !message.rows.iter().all(|row| row.is_current()) {
         return Err(Unready::Changed);
     }
     let day = policy.calendar.date_of(now);

@@ -166,7 +166,7 @@ fn serve(mut stream: &TcpStream, delay: Duration) -> std::io::Result<()> {
 #[expect(clippy::print_stdout, reason = "its answer to the process that started it")]
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock on the wall")]
 pub fn sender(kind: ChannelKind, config: &Path) {
-    dondoc::cli::run::one_heap();
+    dondoc::cli::run::few_heaps();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -281,7 +281,7 @@ async fn engine_at(
 
 /// The runtime of the daemon.
 fn runtime() -> tokio::runtime::Runtime {
-    dondoc::cli::run::one_heap();
+    dondoc::cli::run::few_heaps();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 

@@ -183,7 +183,7 @@ fn plan(config: &Path) {
 /// Says that it is ready, waits for a line, and sends: prints letters, CPU seconds, peak MB.
 #[expect(clippy::print_stdout, reason = "its answer to the process that started it")]
 pub fn one_of(config: &Path) {
-    dondoc::cli::run::one_heap();
+    dondoc::cli::run::few_heaps();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (store, engine) = engine(config).await;

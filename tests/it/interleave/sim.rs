@@ -69,7 +69,7 @@ impl Default for Chances {
             clock: 40,
             crash: 12,
             stale: 6,
-            reload: 6,
+            reload: 7,
             directory: 6,
             operator: 20,
         }
