@@ -4,6 +4,7 @@
 //! there. Nothing here contains SQL: tasks come in by the intake's trait, acts by theirs, and everything is read back
 //! the way the program reads it.
 
+mod arrived;
 mod clock;
 mod daily;
 mod instance;
@@ -78,6 +79,13 @@ macro_rules! contract {
             sending: the_gate_stays_shut_after_any_change,
             sending: the_gate_knows_a_lease_that_is_over_or_another_s,
             sending: a_message_postponed_waits_and_one_that_is_leased_does_not_move,
+            arrived: a_letter_that_may_have_arrived_stays_named_when_one_of_its_tasks_becomes_a_secret,
+            arrived: a_letter_that_may_have_arrived_and_told_of_a_secret_is_retried_in_one_that_names_it,
+            arrived: what_was_in_hand_when_the_copy_was_taken_stays_named,
+            arrived: a_repeat_that_is_not_needed_any_more_tells_of_no_secret,
+            arrived: what_was_out_when_its_sender_stopped_is_not_repeated_where_the_first_had_arrived,
+            arrived: a_refused_letter_goes_no_other_way_where_the_first_had_arrived,
+            arrived: a_dead_letter_has_nothing_to_be_retried_for_where_the_first_had_arrived,
             outcomes: an_acceptance_is_recorded_by_its_own_token_whatever_the_lease,
             outcomes: an_acceptance_wins_over_what_was_decided_without_it,
             outcomes: an_acceptance_recorded_twice_counts_once,

@@ -56,6 +56,7 @@ const RIGHT: &[(&str, &str, &str)] = &[
     ("SELECT m.* FROM message m WHERE m.id = $1 OR m.message_id = $2", "SCAN m", ASKED),
     ("SELECT m.* FROM message m WHERE m.id = $1 OR m.message_id = $2", "SCAN a", ASKED),
     ("SELECT m.id, m.channel, m.address, m.state, m.reason", "SCAN m", ASKED),
+    ("SELECT id FROM message WHERE state IN", "SCAN message USING INDEX message_leased", COPY),
     ("SELECT count(*) FROM message WHERE (state = 'pending'", "SCAN message", COPY),
     ("UPDATE message SET state = CASE WHEN bytes IS NULL THEN 'dead' ELSE 'unknown' END", "SCAN message", COPY),
     (

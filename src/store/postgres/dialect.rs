@@ -39,3 +39,24 @@ macro_rules! rescuable {
         "lease_until <= office_now()"
     };
 }
+
+/// Statements with which a transaction begins: one after the other, for the protocol takes one at a time.
+macro_rules! opening {
+    ($($statement:expr),+ $(,)?) => {
+        &[$($statement),+]
+    };
+}
+
+/// Statements with which a transaction is committed.
+macro_rules! closing {
+    ($($statement:expr),+ $(,)?) => {
+        &[$($statement),+]
+    };
+}
+
+/// Keeps others from what is read until the transaction ends.
+macro_rules! for_update {
+    () => {
+        " FOR UPDATE"
+    };
+}

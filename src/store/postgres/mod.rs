@@ -54,6 +54,8 @@ mod register_block;
 mod rescue;
 #[path = "../sql/rows.rs"]
 mod rows;
+#[path = "../sql/settling.rs"]
+mod settling;
 mod silence;
 
 use std::{
@@ -79,6 +81,7 @@ type Db = Postgres;
 type Conn = sqlx::PgConnection;
 type DbRow = sqlx::postgres::PgRow;
 type Tx = Transaction<'static, Postgres>;
+type Arguments = sqlx::postgres::PgArguments;
 use PostgresStore as Database;
 /// Whether other processes send from the same database.
 const SHARED: bool = true;
@@ -169,6 +172,30 @@ impl PostgresStore {
     /// A write transaction about messages of its own: others of its kind go on beside it.
     pub(crate) async fn begin_beside(&self) -> Result<Tx> {
         self.locked(BESIDE).await
+    }
+
+    /// A write transaction that begins with what `opening!` made, the arguments shared: what each statement gave. Every
+    /// argument has a type, and so need not be used in each.
+    pub(crate) async fn begin_with(
+        &self,
+        alone: bool,
+        statements: &'static [&'static str],
+        arguments: Arguments,
+    ) -> Result<(Tx, Vec<Vec<DbRow>>)> {
+        let mut tx = self.locked(if alone { ALONE } else { BESIDE }).await?;
+        let given = all(&mut tx, statements, arguments).await?;
+        Ok((tx, given))
+    }
+
+    /// Commits a transaction with what `closing!` made.
+    pub(crate) async fn commit_with(
+        mut tx: Tx,
+        statements: &'static [&'static str],
+        arguments: Arguments,
+    ) -> Result<Vec<Vec<DbRow>>> {
+        let given = all(&mut tx, statements, arguments).await?;
+        tx.commit().await?;
+        Ok(given)
     }
 
     async fn locked(&self, lock: &'static str) -> Result<Tx> {
@@ -315,6 +342,14 @@ fn options(url: &str, password: Option<&str>) -> Result<PgConnectOptions> {
         Some(password) => options.password(password),
         None => options,
     })
+}
+
+async fn all(conn: &mut Conn, statements: &'static [&'static str], arguments: Arguments) -> Result<Vec<Vec<DbRow>>> {
+    let mut given = Vec::with_capacity(statements.len());
+    for statement in statements {
+        given.push(sqlx::query_with(*statement, arguments.clone()).fetch_all(&mut *conn).await?);
+    }
+    Ok(given)
 }
 
 /// Connections through which nothing can be written. Behind a pooler (no statement cache) sessions have no settings of

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::{
-    Conn, Database, DbRow,
+    Arguments, Conn, Database, DbRow, Tx,
     daily::{attach_lists, lists_of_today},
-    rows::{APART, date, ids, instant, instant_opt, number, token, whole, word},
+    rows::{APART, date, ids, instant, instant_opt, list, number, token, whole, with, word},
 };
 use crate::{
     planning::{
@@ -61,7 +61,7 @@ pub(super) async fn claim(
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
-    let (_, mut by_message) = gate_rows(&mut tx, claimed.iter().map(|c| c.id)).await?;
+    let (_, mut by_message) = gate_rows(&look_behind(&mut tx, claimed.iter().map(|c| c.id)).await?)?;
     for message in &mut claimed {
         message.rows = by_message.remove(&message.id).unwrap_or_default();
     }
@@ -95,23 +95,34 @@ fn claimed(row: &DbRow) -> Result<Claimed> {
     })
 }
 
-/// What gates compare: the directory's revision (where there is anything to compare), and the rows by message.
-async fn gate_rows(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<(i64, HashMap<i64, Vec<GateRow>>)> {
-    let rows = sqlx::query(
-        "SELECT r.message, r.id, r.task, r.state AS reminder_state, r.rule, r.step, r.arming AS reminder_arming, \
-         t.state AS task_state, t.held <> '' AS held, t.secrecy, t.handler, t.monitor, \
-         coalesce(o.arming, 0) AS arming, o.due_date, (o.task IS NULL OR o.ended_at IS NOT NULL) AS ended, \
-         coalesce((SELECT value FROM mark WHERE name = 'directory_revision'), 0) AS revision \
-         FROM reminder r JOIN task t ON t.id = r.task \
-         LEFT JOIN obligation o ON o.task = r.task AND o.clock = r.clock AND o.agency = r.agency \
-         WHERE r.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND r.state = 'in_message' ORDER BY r.id",
-    )
-    .bind(ids(messages))
-    .fetch_all(tx)
-    .await?;
+/// What gates compare: the rows of the messages in a JSON list, and the directory's revision with each.
+macro_rules! behind_gates {
+    ($list:literal) => {
+        concat!(
+            "SELECT r.message, r.id, r.task, r.state AS reminder_state, r.rule, r.step, r.arming AS reminder_arming, \
+             t.state AS task_state, t.held <> '' AS held, t.secrecy, t.handler, t.monitor, \
+             coalesce(o.arming, 0) AS arming, o.due_date, (o.task IS NULL OR o.ended_at IS NOT NULL) AS ended, \
+             coalesce((SELECT value FROM mark WHERE name = 'directory_revision'), 0) AS revision \
+             FROM reminder r JOIN task t ON t.id = r.task \
+             LEFT JOIN obligation o ON o.task = r.task AND o.clock = r.clock AND o.agency = r.agency \
+             WHERE r.message IN (SELECT CAST(value AS BIGINT) FROM json_each(",
+            $list,
+            ")) AND r.state = 'in_message' ORDER BY r.id"
+        )
+    };
+}
+pub(super) use behind_gates;
+
+/// What stands behind the gates of these messages.
+async fn look_behind(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<Vec<DbRow>> {
+    Ok(sqlx::query(behind_gates!("$1")).bind(ids(messages)).fetch_all(tx).await?)
+}
+
+/// The directory's revision (where there is anything to compare), and the rows by message.
+fn gate_rows(rows: &[DbRow]) -> Result<(i64, HashMap<i64, Vec<GateRow>>)> {
     let revision = rows.first().map(|row| row.try_get("revision")).transpose()?.unwrap_or(0);
     let mut found: HashMap<i64, Vec<GateRow>> = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         found.entry(row.try_get("message")?).or_default().push(GateRow {
             reminder: ReminderId(row.try_get("id")?),
             task: TaskId(row.try_get("task")?),
@@ -132,10 +143,20 @@ async fn gate_rows(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result
     Ok((revision, found))
 }
 
-/// The gate of a batch, in a few statements for all: the bytes travel as one blob, of which each message takes its part.
-pub(super) async fn pass_gate(tx: &mut Conn, now: Timestamp, freezes: &[Freeze]) -> Result<Vec<GateAnswer>> {
-    let (revision, mut by_message) = gate_rows(tx, freezes.iter().map(|freeze| freeze.message)).await?;
-    let lists = lists_of_today(tx, now, freezes).await?;
+/// The gate of a batch, in a few statements for all, and the end of its transaction: the bytes travel as one blob, of
+/// which each message takes its part. `behind`: what stands behind it, if somebody has just looked.
+pub(super) async fn pass_gate(
+    mut tx: Tx,
+    now: Timestamp,
+    freezes: &[Freeze],
+    behind: Option<Vec<DbRow>>,
+) -> Result<Vec<GateAnswer>> {
+    let behind = match behind {
+        Some(behind) => behind,
+        None => look_behind(&mut tx, freezes.iter().map(|freeze| freeze.message)).await?,
+    };
+    let (revision, mut by_message) = gate_rows(&behind)?;
+    let lists = lists_of_today(&mut tx, now, freezes).await?;
     let mut bytes = Vec::with_capacity(freezes.iter().map(|freeze| freeze.bytes.len()).sum());
     let mut rows = Vec::with_capacity(freezes.len());
     let mut answers = vec![GateAnswer::Changed; freezes.len()];
@@ -150,49 +171,40 @@ pub(super) async fn pass_gate(tx: &mut Conn, now: Timestamp, freezes: &[Freeze])
         answers[n] = GateAnswer::Lost;
         let dated = freeze.dated_at.as_millisecond();
         let (from, length) = (bytes.len() + 1, freeze.bytes.len());
-        rows.push(json!([freeze.message, freeze.token, from, length, freeze.message_id, dated]));
+        rows.push((freeze.message, &freeze.token, from, length, &freeze.message_id, dated));
         bytes.extend_from_slice(&freeze.bytes);
     }
     if rows.is_empty() {
+        tx.commit().await?;
         return Ok(answers);
     }
-    let rows = Value::from(rows).to_string();
-    let frozen: Vec<i64> = sqlx::query_scalar(concat!(
-        "UPDATE message SET state = 'frozen', bytes = $2, message_id = j.message_id, \
-         dated_at = CASE WHEN message.message_id = j.message_id AND message.dated_at IS NOT NULL THEN message.dated_at ELSE j.dated END, \
-         changed_at = $3 \
-         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token, value->>4 AS message_id, \
-               CAST(value->>5 AS BIGINT) AS dated FROM json_each($1)) AS j \
-         WHERE message.id = j.id AND message.state = 'leased' AND message.lease_token = j.token AND message.lease_until > ",
-        lease_clock!("$3"),
-        // From here on DATA may take a minute, the body three, the final dot ten; a lease that ends before is another's to rescue.
-        " + 900000 RETURNING message.id",
-    ))
-    .bind(&rows)
-    .bind(APART)
-    .bind(now.as_millisecond())
-    .fetch_all(&mut *tx)
-    .await?;
-    sqlx::query(
+    let arguments = with(with(Arguments::default(), list(&rows)?)?, APART)?;
+    let arguments = with(with(arguments, now.as_millisecond())?, bytes)?;
+    let statements = closing!(
+        concat!(
+            "UPDATE message SET state = 'frozen', bytes = $2, message_id = j.message_id, \
+             dated_at = CASE WHEN message.message_id = j.message_id AND message.dated_at IS NOT NULL THEN message.dated_at ELSE j.dated END, \
+             changed_at = $3 \
+             FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token, value->>4 AS message_id, \
+                   CAST(value->>5 AS BIGINT) AS dated FROM json_each($1)) AS j \
+             WHERE message.id = j.id AND message.state = 'leased' AND message.lease_token = j.token AND message.lease_until > ",
+            lease_clock!("$3"),
+            // From here on DATA may take a minute, the body three, the final dot ten; a lease that ends before is another's to rescue.
+            " + 900000 RETURNING message.id",
+        ),
+        // Frozen under this token is what has just been: a gate is passed once.
         "INSERT INTO letter(message, bytes) \
-         SELECT CAST(value->>0 AS BIGINT), substr($2, CAST(value->>2 AS INTEGER), CAST(value->>3 AS INTEGER)) FROM json_each($1) \
-         WHERE CAST(value->>0 AS BIGINT) IN (SELECT CAST(value AS BIGINT) FROM json_each($3)) \
+         SELECT m.id, substr($4, CAST(j.value->>2 AS INTEGER), CAST(j.value->>3 AS INTEGER)) FROM json_each($1) AS j \
+         JOIN message m ON m.id = CAST(j.value->>0 AS BIGINT) WHERE m.state = 'frozen' AND m.lease_token = j.value->>1 \
          ON CONFLICT(message) DO UPDATE SET bytes = excluded.bytes",
-    )
-    .bind(&rows)
-    .bind(bytes)
-    .bind(ids(frozen.iter().copied()))
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
         "UPDATE attempt SET phase = 'handed_over', message_id = j.message_id \
-         FROM (SELECT value->>1 AS token, value->>4 AS message_id FROM json_each($1) \
-               WHERE CAST(value->>0 AS BIGINT) IN (SELECT CAST(value AS BIGINT) FROM json_each($2))) AS j WHERE attempt.token = j.token",
-    )
-    .bind(&rows)
-    .bind(ids(frozen.iter().copied()))
-    .execute(&mut *tx)
-    .await?;
+         FROM (SELECT value->>0 AS id, value->>1 AS token, value->>4 AS message_id FROM json_each($1)) AS j \
+         JOIN message m ON m.id = CAST(j.id AS BIGINT) \
+         WHERE attempt.token = j.token AND m.state = 'frozen' AND m.lease_token = j.token",
+    );
+    let answered = Database::commit_with(tx, statements, arguments).await?;
+    let frozen = answered.first().into_iter().flatten().map(|row| row.try_get("id"));
+    let frozen = frozen.collect::<sqlx::Result<Vec<i64>>>()?;
     for (answer, freeze) in answers.iter_mut().zip(freezes) {
         if *answer == GateAnswer::Lost && frozen.contains(&freeze.message) {
             *answer = GateAnswer::Go;

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database, DbRow,
-    outcomes::drop_secret_bytes,
+    outcomes::{drop_secret_bytes, leave_behind},
     rows::{ids, instant, instant_opt},
 };
 use crate::store::{
@@ -181,11 +181,18 @@ async fn set_messages_aside(tx: &mut Conn, now: Timestamp, cut: Timestamp) -> Re
     .bind(now.as_millisecond())
     .execute(&mut *tx)
     .await?;
+    let in_hand: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM message WHERE state IN ('leased', 'frozen') AND state = 'frozen'")
+            .fetch_all(&mut *tx)
+            .await?;
+    for id in in_hand {
+        leave_behind(tx, id).await?;
+    }
     // Without bytes nothing can be repeated unchanged, so it is not `unknown` in the ledger's sense; a person who takes it
     // back has it composed anew.
     let aside: Vec<i64> = sqlx::query_scalar(
         "UPDATE message SET state = CASE WHEN bytes IS NULL THEN 'dead' ELSE 'unknown' END, reason = 'copy', \
-         lease_token = NULL, lease_until = NULL, changed_at = $1 \
+         unknown_before = (unknown_before OR bytes IS NOT NULL), lease_token = NULL, lease_until = NULL, changed_at = $1 \
          WHERE (state = 'pending' AND created_at < $2 AND not_before < $2) OR state IN ('leased', 'frozen') RETURNING id",
     )
     .bind(now.as_millisecond())

@@ -362,11 +362,12 @@ impl Writer<'_> {
         let under_way = count("'leased','frozen'").fetch_one(&mut *conn).await? as u64;
         let notices: i64 =
             sqlx::query_scalar("SELECT count(*) FROM notice WHERE task = $1").bind(id.0).fetch_one(&mut *conn).await?;
-        // A message that was frozen must keep some bytes (a CHECK); one that waits is composed anew without this task.
+        // A message that was frozen must keep some bytes (a CHECK), and one that may have arrived the name under which it did:
+        // what it carries for others goes on in one that names it. One that waits otherwise is composed anew without this task.
         let sql = format!(
-            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') THEN $2 END,
-                                message_id = CASE WHEN state = 'pending' THEN NULL ELSE message_id END,
-                                dated_at = CASE WHEN state = 'pending' THEN NULL ELSE dated_at END
+            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') OR (state = 'pending' AND unknown_before) THEN $2 END,
+                                message_id = CASE WHEN state = 'pending' AND NOT unknown_before THEN NULL ELSE message_id END,
+                                dated_at = CASE WHEN state = 'pending' AND NOT unknown_before THEN NULL ELSE dated_at END
              WHERE {ITS_MESSAGES} AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL"
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(Vec::<u8>::new()).execute(&mut *conn).await?;

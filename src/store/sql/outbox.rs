@@ -14,11 +14,12 @@ use sqlx::Row;
 use super::{
     Conn, Database, SHARED,
     bundling::{AT_ONCE, make, set_aside},
-    gate::{claim, pass_gate},
-    outcomes::{drop_secret_bytes, record, set_free, withdraw_fallbacks},
+    gate::claim,
+    outcomes::{drop_secret_bytes, set_free, withdraw_fallbacks},
     planning::reminder_key,
     rescue::rescue,
     rows::{date, ids, instant, number, whole, word},
+    settling::settle,
 };
 use crate::{
     planning::{
@@ -28,8 +29,8 @@ use crate::{
     store::{
         Result,
         ledger::{
-            Aside, Claimed, Freeze, GateAnswer, NewMessage, Next, OutboxRow, OutboxStore, PendingHead, RELAY_AT_FAULT,
-            ReadyRow, Recorded, Rescued, UnreachableSlot,
+            Aside, Claimed, Freeze, GateAnswer, NewMessage, OutboxRow, OutboxStore, PendingHead, ReadyRow, Recorded,
+            Rescued, UnreachableSlot,
         },
     },
 };
@@ -329,37 +330,13 @@ impl OutboxStore for Database {
     }
 }
 
-async fn settle(
-    store: &Database,
-    now: Timestamp,
-    outcomes: &[Recorded],
-    freezes: &[Freeze],
-) -> Result<Vec<GateAnswer>> {
-    // What touches reminders of other messages, or makes some, is done while nobody else writes.
-    let own = |outcome: &Recorded| {
-        outcome.earlier.is_empty()
-            && matches!(outcome.next, Next::Sent { .. } | Next::Retry { .. } | Next::Repeat { .. })
-    };
-    let mut tx = if outcomes.iter().all(own) { store.begin_beside().await? } else { store.begin().await? };
-    if record(&mut tx, now, outcomes).await? {
-        tx.rollback().await?;
-        tx = store.begin().await?;
-        record(&mut tx, now, outcomes).await?;
-    }
-    for id in outcomes.iter().flat_map(|outcome| &outcome.earlier) {
-        retry(&mut tx, now, *id, RELAY_AT_FAULT).await?;
-    }
-    let answers = if freezes.is_empty() { Vec::new() } else { pass_gate(&mut tx, now, freezes).await? };
-    tx.commit().await?;
-    Ok(answers)
-}
-
 /// Takes a dead or unknown message back to pending, or what of it is still due: see [`OutboxStore::retry`].
-async fn retry(tx: &mut Conn, now: Timestamp, id: i64, why: &str) -> Result<bool> {
+pub(super) async fn retry(tx: &mut Conn, now: Timestamp, id: i64, why: &str) -> Result<bool> {
     let parted: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM message m WHERE m.id = $1 AND m.state IN ('dead', 'unknown') AND m.unknown_before \
-         AND length(m.bytes) > 0 AND (EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
-         (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown'))))",
+         AND CASE WHEN length(m.bytes) > 0 THEN EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
+         (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown')) \
+         ELSE m.bytes IS NOT NULL AND EXISTS (SELECT 1 FROM reminder r WHERE r.message = m.id) END)",
     )
     .bind(id)
     .fetch_one(&mut *tx)

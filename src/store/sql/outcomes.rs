@@ -1,9 +1,6 @@
 //! What an attempt's outcome does to its message and to what it carries, inside the transaction that records it.
 
-use std::collections::BTreeMap;
-
-use jiff::{Timestamp, civil::Date};
-use serde_json::{Value, json};
+use jiff::Timestamp;
 
 use super::{
     Conn,
@@ -39,59 +36,9 @@ macro_rules! named_after {
     };
 }
 
-/// Records a batch of outcomes: what befell the attempts, then what follows for their messages. Acceptances, by far the
-/// most, are recorded together. Gives whether an acceptance reached into other messages, those that name the accepted one:
-/// that may only stay where nobody else writes.
-pub(super) async fn record(tx: &mut Conn, now: Timestamp, outcomes: &[Recorded]) -> Result<bool> {
-    if outcomes.is_empty() {
-        return Ok(false);
-    }
-    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.token, o.outcome, o.code, o.reply, o.message])).collect();
-    let rows = Value::from(rows).to_string();
-    sqlx::query(
-        "UPDATE attempt SET phase = CASE WHEN j.outcome = 'released' THEN 'released' ELSE 'answered' END, ended_at = $2, \
-         outcome = j.outcome, code = j.code, reply = j.reply \
-         FROM (SELECT value->>0 AS token, value->>1 AS outcome, CAST(value->>2 AS BIGINT) AS code, value->>3 AS reply FROM json_each($1)) AS j \
-         WHERE attempt.token = j.token",
-    )
-    .bind(&rows)
-    .bind(now.as_millisecond())
-    .execute(&mut *tx)
-    .await?;
-    let mut accepted: BTreeMap<Date, Vec<&Recorded>> = BTreeMap::new();
-    let mut others = Vec::new();
-    for outcome in outcomes {
-        match outcome.next {
-            Next::Sent { day } => accepted.entry(day).or_default().push(outcome),
-            _ => {
-                follow(tx, now, outcome, outcome.message, &outcome.token).await?;
-                others.push(outcome.message);
-            }
-        }
-    }
-    let mut reached = false;
-    for (day, accepted) in accepted {
-        reached |= accept(tx, now, &accepted, day).await?;
-    }
-    if !others.is_empty() {
-        // One that was out when the message that it names was found to have arrived need not go again.
-        let named: Vec<i64> = sqlx::query_scalar(
-            "SELECT DISTINCT e.id FROM message m JOIN message e ON e.id = m.earlier \
-             WHERE e.state = 'sent' AND m.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))",
-        )
-        .bind(ids(others.iter().copied()))
-        .fetch_all(&mut *tx)
-        .await?;
-        if !named.is_empty() {
-            reached = true;
-            take_back(tx, now, &ids(named)).await?;
-        }
-        drop_secret_bytes(tx, others.into_iter()).await?;
-    }
-    Ok(reached)
-}
-
-async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, token: &str) -> Result<()> {
+/// What follows for the message of an outcome that is no acceptance.
+pub(super) async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded) -> Result<()> {
+    let (id, token) = (outcome.message, &*outcome.token);
     match &outcome.next {
         // Recorded with all others of its day.
         Next::Sent { .. } => Ok(()),
@@ -115,7 +62,10 @@ async fn follow(tx: &mut Conn, now: Timestamp, outcome: &Recorded, id: i64, toke
                 .bind(token)
                 .fetch_optional(&mut *tx)
                 .await?;
-                if let Some(classified) = classified {
+                // What it carries went with the message that it goes on from: nobody needs it another way.
+                if let Some(classified) = classified
+                    && arrived_before(tx, std::iter::once(id)).await?.is_empty()
+                {
                     lead_to_box(tx, now, id, classified).await?;
                 }
             }
@@ -155,95 +105,60 @@ pub(super) async fn drop_secret_bytes(tx: &mut Conn, messages: impl Iterator<Ite
     Ok(())
 }
 
-/// An acceptance always wins: it is recorded by its attempt's token, whoever holds the lease by now. Gives whether other
-/// messages went on from an accepted one.
-async fn accept(tx: &mut Conn, now: Timestamp, accepted: &[&Recorded], day: Date) -> Result<bool> {
-    let rows: Vec<_> = accepted.iter().map(|outcome| json!([outcome.message, outcome.token])).collect();
-    // The last three ask of what is almost never there, and so need a statement of their own only then.
-    let was: Vec<(i64, bool, bool, bool)> = sqlx::query_as(
-        "UPDATE message SET state = 'sent', reason = '', lease_token = NULL, lease_until = NULL, changed_at = $2 \
-         FROM (SELECT CAST(value->>0 AS BIGINT) AS id, value->>1 AS token FROM json_each($1)) AS j \
-         WHERE message.id = j.id AND message.state <> 'sent' AND message.bytes IS NOT NULL \
-         AND EXISTS (SELECT 1 FROM attempt a WHERE a.token = j.token AND a.message = message.id) \
-         RETURNING message.id, EXISTS (SELECT 1 FROM reminder r JOIN task t ON t.id = r.task \
-         WHERE r.message = message.id AND t.secrecy <> 'open') OR EXISTS (SELECT 1 FROM daily_list d \
-         WHERE d.message = message.id AND substr(d.digest, 1, 6) = 'wiped '), EXISTS (SELECT 1 FROM unreachable u WHERE u.why = 'refused'), \
-         EXISTS (SELECT 1 FROM message n WHERE n.earlier = message.id)",
-    )
-    .bind(Value::from(rows).to_string())
-    .bind(now.as_millisecond())
-    .fetch_all(&mut *tx)
-    .await?;
-    if was.is_empty() {
-        return Ok(false);
-    }
-    let (secret, refused) = (was.iter().any(|row| row.1), was.iter().any(|row| row.2));
-    let named = was.iter().any(|row| row.3);
-    let was = ids(was.into_iter().map(|row| row.0));
-    // Whatever was decided about them while the answer was out: what the accepted bytes carried did leave. One that is
-    // in a newer message by now belongs to that.
-    sqlx::query(
-        "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2 \
-         WHERE message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND (state IN ('in_message', 'unknown', 'dead', 'planned') \
-         OR (state IN ('suppressed', 'superseded') AND EXISTS \
-         (SELECT 1 FROM message m WHERE m.id = reminder.message AND m.unknown_before)))",
-    )
-    .bind(&was)
-    .bind(now.as_millisecond())
-    .execute(&mut *tx)
-    .await?;
-    if named {
-        take_back(tx, now, &was).await?;
-    }
-    if secret {
-        drop_secret_bytes(tx, accepted.iter().map(|outcome| outcome.message)).await?;
-    }
-    if refused {
-        // Who refused before takes mail again.
-        sqlx::query(
-            "DELETE FROM unreachable WHERE why = 'refused' AND EXISTS (SELECT 1 FROM reminder r \
-             WHERE r.message IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND r.agency = unreachable.agency \
-             AND r.audience = unreachable.audience AND r.channel = unreachable.channel \
-             AND (r.audience NOT IN ('handler', 'monitor', 'assigner_office') OR r.task = unreachable.task))",
-        )
-        .bind(&was)
-        .execute(&mut *tx)
-        .await?;
-    }
-    sqlx::query(
-        "INSERT INTO daily_count(address, channel, day, n) SELECT address, channel, $2, count(*) FROM message \
-         WHERE part = 1 AND id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) GROUP BY address, channel ORDER BY address, channel \
-         ON CONFLICT(address, channel, day) DO UPDATE SET n = daily_count.n + excluded.n",
-    )
-    .bind(&was)
-    .bind(day.to_string())
-    .execute(&mut *tx)
-    .await?;
-    Ok(named)
-}
-
 /// What of accepted messages went on in others, for their answers were taken for lost: it did arrive with the first of
 /// them. Where it has not been handed over again, it is not. (A message carries nothing but what the one that it names
 /// carried, or else none is named.)
-async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> {
-    for statement in [
-        // One that waits to be repeated may have arrived as well; one that is leased meets its gate empty.
-        concat!(
-            named_after!(),
-            "UPDATE message SET state = CASE WHEN bytes IS NULL THEN 'suppressed' ELSE 'unknown' END, \
-             reason = 'nothing_left', changed_at = $2 WHERE id IN (SELECT id FROM after) AND state = 'pending'"
-        ),
-        concat!(
-            named_after!(),
-            "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
-             message = (SELECT min(after.first) FROM after WHERE after.id = reminder.message) \
-             WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
-             JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
-        ),
-    ] {
-        sqlx::query(statement).bind(accepted).bind(now.as_millisecond()).execute(&mut *tx).await?;
+pub(super) async fn take_back(tx: &mut Conn, now: Timestamp, accepted: &str) -> Result<()> {
+    // One that waits to be repeated may have arrived as well; one that is leased meets its gate empty.
+    let ended: Vec<i64> = sqlx::query_scalar(concat!(
+        named_after!(),
+        "UPDATE message SET state = CASE WHEN unknown_before AND bytes IS NOT NULL THEN 'unknown' ELSE 'suppressed' END, \
+         reason = 'nothing_left', changed_at = $2 WHERE id IN (SELECT id FROM after) AND state IN ('pending', 'dead') RETURNING id"
+    ))
+    .bind(accepted)
+    .bind(now.as_millisecond())
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query(concat!(
+        named_after!(),
+        "UPDATE reminder SET state = 'sent', reason = '', changed_at = $2, \
+         message = (SELECT min(after.first) FROM after WHERE after.id = reminder.message) \
+         WHERE state IN ('planned', 'in_message', 'unknown', 'dead') AND message IN (SELECT after.id FROM after \
+         JOIN message m ON m.id = after.id WHERE m.state NOT IN ('frozen', 'sent'))"
+    ))
+    .bind(accepted)
+    .bind(now.as_millisecond())
+    .execute(&mut *tx)
+    .await?;
+    // Nobody claims these again, and nothing else would take a secret's text out of them.
+    drop_secret_bytes(tx, ended.into_iter()).await
+}
+
+/// Messages that have left, of those which these go on from, whatever number of them in between.
+async fn arrived_before(tx: &mut Conn, messages: impl Iterator<Item = i64>) -> Result<Vec<i64>> {
+    Ok(sqlx::query_scalar(
+        "WITH RECURSIVE before(id) AS (SELECT m.earlier FROM message m WHERE m.earlier IS NOT NULL \
+           AND m.id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
+           UNION SELECT m.earlier FROM before JOIN message m ON m.id = before.id WHERE m.earlier IS NOT NULL) \
+         SELECT m.id FROM before JOIN message m ON m.id = before.id WHERE m.state = 'sent'",
+    )
+    .bind(ids(messages))
+    .fetch_all(tx)
+    .await?)
+}
+
+/// What these carry need not go again if the message that they go on from was found to have arrived while they were out;
+/// whether that is so for any.
+pub(super) async fn take_back_arrived(
+    tx: &mut Conn,
+    now: Timestamp,
+    messages: impl Iterator<Item = i64>,
+) -> Result<bool> {
+    let arrived = arrived_before(tx, messages).await?;
+    if !arrived.is_empty() {
+        take_back(tx, now, &ids(arrived.iter().copied())).await?;
     }
-    Ok(())
+    Ok(!arrived.is_empty())
 }
 
 async fn settle_carried(tx: &mut Conn, now: Timestamp, id: i64, state: &str, reason: &str) -> Result<()> {
@@ -344,7 +259,7 @@ pub(super) async fn withdraw_fallbacks(tx: &mut Conn, now: Timestamp, id: i64) -
 }
 
 /// A message may have arrived from now on: what had been taken out of it before it was composed was not in it.
-async fn leave_behind(tx: &mut Conn, id: i64) -> Result<()> {
+pub(super) async fn leave_behind(tx: &mut Conn, id: i64) -> Result<()> {
     sqlx::query(
         "UPDATE reminder SET message = (SELECT m.earlier FROM message m WHERE m.id = reminder.message) \
          WHERE message = $1 AND state IN ('suppressed', 'superseded') \

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::{
     Conn, Database,
-    outcomes::{back_to_pending, die, drop_secret_bytes, lose},
+    outcomes::{back_to_pending, die, drop_secret_bytes, lose, take_back_arrived},
     rows::{ids, number},
 };
 use crate::{
@@ -112,6 +112,7 @@ pub(super) async fn rescue(store: &Database, now: Timestamp, orphans: Option<Cha
             .execute(&mut *tx)
             .await?;
     }
+    take_back_arrived(&mut tx, now, over.iter().map(|lease| lease.id)).await?;
     tx.commit().await?;
     Ok(rescued)
 }

@@ -34,3 +34,25 @@ macro_rules! rescuable {
         "true"
     };
 }
+
+/// Statements with which a transaction begins. They go to the connection's thread together: waking it for each, and
+/// being woken by it, costs more than most of them.
+macro_rules! opening {
+    ($($statement:expr),+ $(,)?) => {
+        concat!("BEGIN IMMEDIATE;", $($statement, ";"),+)
+    };
+}
+
+/// Statements with which a transaction is committed, together.
+macro_rules! closing {
+    ($($statement:expr),+ $(,)?) => {
+        concat!($($statement, ";",)+ "COMMIT")
+    };
+}
+
+/// Keeps others from what is read until the transaction ends; here there is one writer.
+macro_rules! for_update {
+    () => {
+        ""
+    };
+}

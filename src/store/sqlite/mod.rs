@@ -54,6 +54,9 @@ mod rescue;
 #[path = "../sql/rows.rs"]
 mod rows;
 pub mod schema;
+#[path = "../sql/settling.rs"]
+mod settling;
+mod writer;
 
 use std::{path::Path, str::FromStr, time::Duration};
 
@@ -72,15 +75,16 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 type Db = Sqlite;
 type Conn = sqlx::SqliteConnection;
 type DbRow = sqlx::sqlite::SqliteRow;
-type Tx = Transaction<'static, Sqlite>;
+type Arguments = sqlx::sqlite::SqliteArguments;
 use SqliteStore as Database;
+use writer::{Tx, Writer};
 /// Whether other processes send from the same database.
 const SHARED: bool = false;
 
 /// A SQLite database of ours.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
     /// Which life of a sender this is: see `sql/rescue.rs`.
     life: i64,
@@ -105,21 +109,16 @@ impl SqliteStore {
             // What is deleted or overwritten is gone from the file: content of a task that turns out to be classified.
             .pragma("secure_delete", "on");
         let path = options.get_filename().to_owned();
-        // A connection here is a thread of this process: there is no network behind which it might have gone.
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| cannot_open(&path, error))?;
-        assert_version(&writer).await?;
-        schema::migrate(&writer, &path).await?;
+        let writer = Writer::new(options.clone());
+        let mut conn = writer.lend().await.map_err(|error| cannot_open(&path, error))?;
+        assert_version(&mut conn).await?;
+        schema::migrate(&mut conn, &path).await?;
+        conn.give_back();
         // Readers never write: a mistake there is an error instead of a second writer.
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
             .min_connections(0)
+            // A connection here is a thread of this process: there is no network behind which it might have gone.
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(60))
             // Each has a page cache of its own, and what is read again soon is in the system's.
@@ -128,23 +127,29 @@ impl SqliteStore {
         Ok(Self { writer, readers, life: new_life() })
     }
 
-    /// A write transaction. BEGIN IMMEDIATE, because a deferred one that upgrades ignores the busy timeout
-    /// (sqlx #1182).
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        match self.writer.begin_with("BEGIN IMMEDIATE").await {
-            // When the disk is full SQLite rolls a transaction back by itself; sqlx counts it as open for ever after, and
-            // would begin no other on this connection. Another one takes its place.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
-            begun => Ok(begun?),
-        }
+    /// A write transaction.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(self.writer.begin().await?)
     }
 
     /// A write transaction that others of its kind need not wait for; here there is one writer.
-    pub(crate) async fn begin_beside(&self) -> Result<Transaction<'static, Sqlite>> {
+    pub(crate) async fn begin_beside(&self) -> Result<Tx> {
         self.begin().await
+    }
+
+    /// A write transaction that begins with what `opening!` made, the arguments shared: what each statement gave.
+    pub(crate) async fn begin_with(
+        &self,
+        _alone: bool,
+        statements: &'static str,
+        arguments: Arguments,
+    ) -> Result<(Tx, Vec<Vec<DbRow>>)> {
+        Ok(self.writer.begin_with(statements, arguments).await?)
+    }
+
+    /// Commits a transaction with what `closing!` made.
+    pub(crate) async fn commit_with(tx: Tx, statements: &'static str, arguments: Arguments) -> Result<Vec<Vec<DbRow>>> {
+        Ok(tx.commit_with(statements, arguments).await?)
     }
 
     /// A read transaction: whatever is asked in it is of one moment.
@@ -155,10 +160,11 @@ impl SqliteStore {
     /// Rewrites the whole file, so that what was wiped is in no free page and no log; `false` while another connection
     /// keeps the log in use.
     async fn rewrite(&self) -> Result<bool> {
-        let mut conn = self.writer.acquire().await?;
+        let mut conn = self.writer.lend().await?;
         // Rebuilding pages may have left copies in the unused part of others: only a rewrite of the whole file is sure.
         sqlx::query("VACUUM").execute(&mut *conn).await?;
         let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await?;
+        conn.give_back();
         Ok(busy == 0)
     }
 
@@ -196,8 +202,8 @@ fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
     ))
 }
 
-async fn assert_version(pool: &SqlitePool) -> Result<()> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+async fn assert_version(conn: &mut Conn) -> Result<()> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(conn).await?;
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     if (next(), next(), next()) < OLDEST_SQLITE {

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
-use super::SqliteStore;
+use super::{SqliteStore, Writer};
 use crate::store::{Result, StoreError, new_life};
 
 impl SqliteStore {
@@ -26,9 +26,12 @@ impl SqliteStore {
             .immutable(unused)
             .busy_timeout(Duration::from_secs(10))
             .pragma("query_only", "on");
-        let readers = SqlitePoolOptions::new().max_connections(2).connect_with(options).await.map_err(|error| {
-            refuse(format!("{error}; if it has a file ending in -wal beside it, copy both to a folder you may write"))
-        })?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(2).connect_with(options.clone()).await.map_err(|error| {
+                refuse(format!(
+                    "{error}; if it has a file ending in -wal beside it, copy both to a folder you may write"
+                ))
+            })?;
         let known: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('register', 'register_head', 'notice')",
         )
@@ -38,6 +41,6 @@ impl SqliteStore {
         if known != 3 {
             return Err(refuse("it has no register; is it a database of this program?".into()));
         }
-        Ok(Self { writer: readers.clone(), readers, life: new_life() })
+        Ok(Self { writer: Writer::new(options), readers, life: new_life() })
     }
 }

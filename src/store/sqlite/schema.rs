@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{cannot_open, migrator};
 use crate::store::{Result, StoreError};
@@ -63,12 +63,12 @@ pub(super) fn refuse_newer(path: &Path, found: i64) -> Result<()> {
 }
 
 /// Brings an open database to this program's schema.
-pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {
-    let found = version(&mut *pool.acquire().await?).await?;
+pub(super) async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let found = version(db).await?;
     refuse_newer(path, found)?;
     if found > 0 {
         let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *db).await?;
         if migrator().iter().all(|step| applied.contains(&step.version)) {
             return Ok(());
         }
@@ -85,6 +85,6 @@ pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {
         file.lock().map_err(|error| StoreError::Refused(format!("cannot lock the database for migration: {error}")))?;
         Some(file)
     };
-    migrator().run(pool).await?;
+    migrator().run(db).await?;
     Ok(())
 }

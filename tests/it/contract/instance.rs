@@ -14,11 +14,11 @@ use super::{
     office::{BYTES, Office, at, due, key},
 };
 
-fn identity(id: &str) -> Identity {
+pub(super) fn identity(id: &str) -> Identity {
     Identity { id: id.into(), machine: format!("machine of {id}"), place: format!("/{id}/dondoc.db") }
 }
 
-fn adoption(nothing_before: Option<Timestamp>) -> Adoption {
+pub(super) fn adoption(nothing_before: Option<Timestamp>) -> Adoption {
     Adoption {
         identity: identity("b"),
         at_least: 40,

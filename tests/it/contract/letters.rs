@@ -121,7 +121,7 @@ pub async fn a_letter_goes_with_its_message_s_bytes_whoever_takes_them_away<D: D
         office.classify(task).await;
     }
     assert_eq!(office.letter(sent).await.as_deref(), Some(""));
-    assert_eq!(office.letter(repeated).await, None);
+    assert_eq!(office.letter(repeated).await.as_deref(), Some(""));
     assert_eq!(office.letter(in_hand).await, whole(), "what is being handed over is, to its end");
     office.accept(4, &claimed).await;
     assert_eq!(office.letter(in_hand).await.as_deref(), Some(""));

@@ -74,7 +74,10 @@ impl<S: tracing::Subscriber> Layer<S> for Noting {
         let mut statement = Statement::default();
         event.record(&mut statement);
         let text = if statement.whole.is_empty() { statement.summary } else { statement.whole };
-        NOTED.lock().unwrap().insert(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        // Statements that share an errand are judged one by one.
+        for text in text.split(';').map(str::trim).filter(|text| !text.is_empty()) {
+            NOTED.lock().unwrap().insert(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
     }
 }
 

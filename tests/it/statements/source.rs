@@ -112,7 +112,7 @@ fn string(text: &str) -> (String, &str) {
     (string, "")
 }
 
-/// The parts of a `concat!` from behind its bracket: a macro's call is a gap, whatever stands in it.
+/// The parts of a `concat!` from behind its bracket: a macro's call, or its argument, is a gap, whatever stands in it.
 fn concatenated(text: &str) -> (String, &str) {
     let (mut whole, mut rest, mut depth, mut gap) = (String::new(), text, 0, false);
     while let Some(c) = rest.chars().next() {
@@ -129,7 +129,7 @@ fn concatenated(text: &str) -> (String, &str) {
             ')' if depth == 0 => break,
             ')' => depth -= 1,
             ',' if depth == 0 => gap = false,
-            '!' if depth == 0 && !gap => {
+            '!' | '$' if depth == 0 && !gap => {
                 whole += "{}";
                 gap = true;
             }
@@ -147,6 +147,8 @@ fn a_statement_is_found_whatever_its_lines_and_gaps() {
     let text = "concat!(\"SELECT a FROM t\", indexed_by!(\"i\"), \" WHERE \\\n  b\", x!(\"1\", \"2\")), \"SELECT 2\"";
     let joined: Vec<_> = strings(text).iter().map(|text| folded(text)).collect();
     assert_eq!(joined, ["SELECT a FROM t{…} WHERE b{…}", "SELECT 2"]);
+    let text = "concat!(\"SELECT a WHERE b IN \", $list, \" ORDER BY a\")";
+    assert_eq!(folded(&strings(text)[0]), "SELECT a WHERE b IN {…} ORDER BY a");
     let literal = Literal { file: String::new(), text: found[0].clone() };
     assert!(literal.is_in("SELECT a, b FROM task WHERE \"x\" = 1 LIMIT 2"));
     assert!(!literal.is_in("SELECT a, b FROM task WHERE \"x\" = 2"));

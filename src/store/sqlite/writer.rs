@@ -1,0 +1,160 @@
+//! The one connection that writes, and its transactions.
+//!
+//! No pool: after each use it would ask a thread of this process whether it is still there, and the next transaction
+//! would wait for the answer. Whatever ends a transaction half-way takes the connection with it, and SQLite rolls back
+//! what was open there; the next one opens another.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::TryStreamExt;
+use sqlx::{
+    ConnectOptions, Connection, Either, Executor, SqliteConnection,
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// How long a transaction waits for the one before it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    place: Arc<Mutex<Place>>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    idle: Option<SqliteConnection>,
+    closed: bool,
+}
+
+impl Writer {
+    /// It connects when it is first wanted.
+    pub(super) fn new(options: SqliteConnectOptions) -> Self {
+        Self { options, place: Arc::default() }
+    }
+
+    /// Begins a transaction. Immediate, because a deferred one that upgrades ignores the busy timeout (sqlx #1182).
+    pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
+        let mut tx = self.lend().await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
+    /// Begins one with statements that `opening!` made: what these gave.
+    pub(super) async fn begin_with(
+        &self,
+        statements: &'static str,
+        arguments: SqliteArguments,
+    ) -> sqlx::Result<(Tx, Vec<Vec<SqliteRow>>)> {
+        let mut tx = self.lend().await?;
+        let given = all(&mut tx, statements, arguments).await?;
+        Ok((tx, given.into_iter().skip(1).collect()))
+    }
+
+    /// The connection, outside of any transaction until it is told to begin one.
+    pub(super) async fn lend(&self) -> sqlx::Result<Tx> {
+        let mut place = match self.place.clone().try_lock_owned() {
+            Ok(place) => place,
+            Err(_) => tokio::time::timeout(PATIENCE, self.place.clone().lock_owned())
+                .await
+                .map_err(|_| sqlx::Error::PoolTimedOut)?,
+        };
+        if place.closed {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        let conn = match place.idle.take() {
+            Some(conn) => conn,
+            None => self.options.connect().await?,
+        };
+        Ok(Tx { conn, place })
+    }
+
+    /// Waits for the transaction under way and closes the connection.
+    pub(super) async fn close(&self) {
+        let mut place = self.place.lock().await;
+        place.closed = true;
+        if let Some(conn) = place.idle.take()
+            && let Err(error) = conn.close().await
+        {
+            tracing::debug!(%error, "the writing connection did not close");
+        }
+    }
+}
+
+/// A write transaction. Dropped before its end it is rolled back, with its connection.
+#[derive(Debug)]
+pub(crate) struct Tx {
+    conn: SqliteConnection,
+    place: OwnedMutexGuard<Place>,
+}
+
+impl Tx {
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        self.end("COMMIT").await
+    }
+
+    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
+        sqlx::query(how).execute(&mut self.conn).await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Ends it with statements that `closing!` made: what these gave.
+    pub(super) async fn commit_with(
+        mut self,
+        statements: &'static str,
+        arguments: SqliteArguments,
+    ) -> sqlx::Result<Vec<Vec<SqliteRow>>> {
+        let given = all(&mut self.conn, statements, arguments).await?;
+        self.give_back();
+        Ok(given)
+    }
+
+    /// The connection is in no transaction any more.
+    pub(super) fn give_back(mut self) {
+        self.place.idle = Some(self.conn);
+    }
+}
+
+impl Deref for Tx {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.conn
+    }
+}
+
+/// Runs statements joined by `;`, which share their numbered arguments, in one errand to the connection's thread: the
+/// rows that each gave. The driver would rather not (sqlx #3108); should a later one refuse, they are run one by one.
+async fn all(
+    conn: &mut SqliteConnection,
+    statements: &'static str,
+    arguments: SqliteArguments,
+) -> sqlx::Result<Vec<Vec<SqliteRow>>> {
+    let mut given = vec![Vec::new()];
+    let mut answers = conn.fetch_many(sqlx::query_with(statements, arguments));
+    while let Some(answer) = answers.try_next().await? {
+        match (answer, given.last_mut()) {
+            (Either::Right(row), Some(rows)) => rows.push(row),
+            // The end of one is where the next begins.
+            _ => given.push(Vec::new()),
+        }
+    }
+    given.pop();
+    Ok(given)
+}
