@@ -51,7 +51,11 @@ impl Engine {
                 Some(_) => tracing::error!(
                     "another sender plans by other rules than these: reload it, or give both the same files"
                 ),
-                None => tracing::info!("the directory changed meanwhile: the next scan looks at every task once more"),
+                // Also where a sender with other rules has just kept a plan.
+                None => tracing::warn!(
+                    "the directory changed meanwhile: the next scan looks at every task once more; if it does so again and \
+                     again, two senders plan by different files"
+                ),
             }
         }
         Ok(looked_at)

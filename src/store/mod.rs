@@ -130,6 +130,14 @@ fn new_life() -> i64 {
     i64::try_from(high >> 1).unwrap_or_default()
 }
 
+/// One of the numbered arguments that several statements share.
+#[derive(Debug, Clone)]
+pub(crate) enum Argument {
+    Text(String),
+    Number(i64),
+    Bytes(Vec<u8>),
+}
+
 /// What store calls answer.
 pub type Result<T> = std::result::Result<T, StoreError>;
 

@@ -86,6 +86,8 @@ macro_rules! contract {
             arrived: what_was_out_when_its_sender_stopped_is_not_repeated_where_the_first_had_arrived,
             arrived: a_refused_letter_goes_no_other_way_where_the_first_had_arrived,
             arrived: a_dead_letter_has_nothing_to_be_retried_for_where_the_first_had_arrived,
+            arrived: a_refused_repeat_that_told_of_a_secret_is_retried_in_one_that_names_it,
+            arrived: a_wiped_letter_whose_reminders_went_on_in_another_is_not_retried,
             outcomes: an_acceptance_is_recorded_by_its_own_token_whatever_the_lease,
             outcomes: an_acceptance_wins_over_what_was_decided_without_it,
             outcomes: an_acceptance_recorded_twice_counts_once,

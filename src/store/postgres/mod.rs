@@ -73,7 +73,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
-use super::{Result, StoreError, ledger::Turn, new_life};
+use super::{Argument, Result, StoreError, ledger::Turn, new_life};
 use crate::clock::millis;
 
 /// What the shared statements of `store/sql` are compiled against.
@@ -81,7 +81,6 @@ type Db = Postgres;
 type Conn = sqlx::PgConnection;
 type DbRow = sqlx::postgres::PgRow;
 type Tx = Transaction<'static, Postgres>;
-type Arguments = sqlx::postgres::PgArguments;
 use PostgresStore as Database;
 /// Whether other processes send from the same database.
 const SHARED: bool = true;
@@ -174,13 +173,12 @@ impl PostgresStore {
         self.locked(BESIDE).await
     }
 
-    /// A write transaction that begins with what `opening!` made, the arguments shared: what each statement gave. Every
-    /// argument has a type, and so need not be used in each.
+    /// A write transaction that begins with what `opening!` made, the arguments shared: what each statement gave.
     pub(crate) async fn begin_with(
         &self,
         alone: bool,
         statements: &'static [&'static str],
-        arguments: Arguments,
+        arguments: Vec<Argument>,
     ) -> Result<(Tx, Vec<Vec<DbRow>>)> {
         let mut tx = self.locked(if alone { ALONE } else { BESIDE }).await?;
         let given = all(&mut tx, statements, arguments).await?;
@@ -191,7 +189,7 @@ impl PostgresStore {
     pub(crate) async fn commit_with(
         mut tx: Tx,
         statements: &'static [&'static str],
-        arguments: Arguments,
+        arguments: Vec<Argument>,
     ) -> Result<Vec<Vec<DbRow>>> {
         let given = all(&mut tx, statements, arguments).await?;
         tx.commit().await?;
@@ -344,10 +342,23 @@ fn options(url: &str, password: Option<&str>) -> Result<PgConnectOptions> {
     })
 }
 
-async fn all(conn: &mut Conn, statements: &'static [&'static str], arguments: Arguments) -> Result<Vec<Vec<DbRow>>> {
+/// One statement after the other, with the shared arguments up to the last that it names: each of these has a type, and
+/// so need not be used in it. What comes behind is large.
+async fn all(
+    conn: &mut Conn,
+    statements: &'static [&'static str],
+    arguments: Vec<Argument>,
+) -> Result<Vec<Vec<DbRow>>> {
     let mut given = Vec::with_capacity(statements.len());
     for statement in statements {
-        given.push(sqlx::query_with(*statement, arguments.clone()).fetch_all(&mut *conn).await?);
+        let named = (1..=arguments.len()).rev().find(|n| statement.contains(&format!("${n}"))).unwrap_or(0);
+        let query =
+            arguments[..named].iter().cloned().fold(sqlx::query(*statement), |query, argument| match argument {
+                Argument::Text(text) => query.bind(text),
+                Argument::Number(number) => query.bind(number),
+                Argument::Bytes(bytes) => query.bind(bytes),
+            });
+        given.push(query.fetch_all(&mut *conn).await?);
     }
     Ok(given)
 }

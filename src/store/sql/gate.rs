@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::{
-    Arguments, Conn, Database, DbRow, Tx,
+    Conn, Database, DbRow, Tx,
     daily::{attach_lists, lists_of_today},
-    rows::{APART, date, ids, instant, instant_opt, list, number, token, whole, with, word},
+    rows::{APART, date, ids, instant, instant_opt, list, number, token, whole, word},
 };
 use crate::{
     planning::{
@@ -20,7 +20,7 @@ use crate::{
         task::{PersonId, ReminderId, Secrecy, TaskId, TaskState},
     },
     store::{
-        Result,
+        Argument, Result,
         ledger::{Claimed, Freeze, FrozenBytes, GateAnswer, GateRow},
     },
 };
@@ -178,8 +178,12 @@ pub(super) async fn pass_gate(
         tx.commit().await?;
         return Ok(answers);
     }
-    let arguments = with(with(Arguments::default(), list(&rows)?)?, APART)?;
-    let arguments = with(with(arguments, now.as_millisecond())?, bytes)?;
+    let arguments = vec![
+        Argument::Text(list(&rows)?),
+        Argument::Bytes(APART.to_vec()),
+        Argument::Number(now.as_millisecond()),
+        Argument::Bytes(bytes),
+    ];
     let statements = closing!(
         concat!(
             "UPDATE message SET state = 'frozen', bytes = $2, message_id = j.message_id, \

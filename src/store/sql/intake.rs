@@ -365,7 +365,7 @@ impl Writer<'_> {
         // A message that was frozen must keep some bytes (a CHECK), and one that may have arrived the name under which it did:
         // what it carries for others goes on in one that names it. One that waits otherwise is composed anew without this task.
         let sql = format!(
-            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') OR (state = 'pending' AND unknown_before) THEN $2 END,
+            "UPDATE message SET bytes = CASE WHEN state IN ('sent', 'unknown') OR unknown_before THEN $2 END,
                                 message_id = CASE WHEN state = 'pending' AND NOT unknown_before THEN NULL ELSE message_id END,
                                 dated_at = CASE WHEN state = 'pending' AND NOT unknown_before THEN NULL ELSE dated_at END
              WHERE {ITS_MESSAGES} AND state NOT IN ('leased', 'frozen') AND bytes IS NOT NULL"

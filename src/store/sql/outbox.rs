@@ -336,7 +336,7 @@ pub(super) async fn retry(tx: &mut Conn, now: Timestamp, id: i64, why: &str) -> 
         "SELECT EXISTS (SELECT 1 FROM message m WHERE m.id = $1 AND m.state IN ('dead', 'unknown') AND m.unknown_before \
          AND CASE WHEN length(m.bytes) > 0 THEN EXISTS (SELECT 1 FROM message n WHERE n.earlier = m.id) OR EXISTS \
          (SELECT 1 FROM reminder r WHERE r.message = m.id AND r.state NOT IN ('dead', 'unknown')) \
-         ELSE m.bytes IS NOT NULL AND EXISTS (SELECT 1 FROM reminder r WHERE r.message = m.id) END)",
+         ELSE m.bytes IS NOT NULL AND NOT EXISTS (SELECT 1 FROM daily_list d WHERE d.message = m.id) END)",
     )
     .bind(id)
     .fetch_one(&mut *tx)

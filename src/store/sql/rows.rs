@@ -4,10 +4,10 @@ use jiff::{
     Timestamp,
     civil::{Date, Time},
 };
-use sqlx::{Arguments as _, Encode, Row, Type};
+use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Arguments, Db, DbRow};
+use super::DbRow;
 use crate::{
     clock::millis,
     store::{Result, StoreError},
@@ -53,12 +53,6 @@ pub(super) fn damaged(column: &'static str, value: &str) -> StoreError {
         table: column,
         what: format!("`{}` is not a value of this column", value.chars().take(40).collect::<String>()),
     }
-}
-
-/// One more argument for statements that share them.
-pub(super) fn with<'a>(mut arguments: Arguments, value: impl Encode<'a, Db> + Type<Db>) -> Result<Arguments> {
-    arguments.add(value).map_err(sqlx::Error::Encode)?;
-    Ok(arguments)
 }
 
 /// A JSON array of numbers, for `json_each`: SQLite has no array parameters.

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use super::{
-    Arguments, Conn, Database, DbRow, Tx,
+    Conn, Database, DbRow, Tx,
     gate::{behind_gates, pass_gate},
     outbox::retry,
     outcomes::{drop_secret_bytes, follow, take_back, take_back_arrived},
-    rows::{ids, list, with},
+    rows::{ids, list},
 };
 use crate::store::{
-    Result,
+    Argument, Result,
     ledger::{Freeze, GateAnswer, Next, RELAY_AT_FAULT, Recorded},
 };
 
@@ -84,7 +84,7 @@ macro_rules! letters_counted {
             "INSERT INTO daily_count(address, channel, day, n) \
              SELECT m.address, m.channel, j.value->>5, count(DISTINCT m.id) FROM ",
             accepted!(),
-            " AND m.part = 1 GROUP BY m.address, m.channel, j.value->>5 ORDER BY m.address, m.channel \
+            " AND m.part = 1 GROUP BY m.address, m.channel, j.value->>5 ORDER BY m.address, m.channel, j.value->>5 \
              ON CONFLICT(address, channel, day) DO UPDATE SET n = daily_count.n + excluded.n"
         )
     };
@@ -130,7 +130,7 @@ async fn record(
     let asked = ids(asked.iter().map(|freeze| freeze.message));
     if outcomes.is_empty() {
         let look = opening!(behind_gates!("$1"));
-        let (tx, mut given) = store.begin_with(alone, look, with(Arguments::default(), asked)?).await?;
+        let (tx, mut given) = store.begin_with(alone, look, vec![Argument::Text(asked)]).await?;
         return Ok((tx, Kept { reached: false, behind: given.pop() }));
     }
     let day = |outcome: &Recorded| match outcome.next {
@@ -138,7 +138,7 @@ async fn record(
         _ => None,
     };
     let rows: Vec<_> = outcomes.iter().map(|o| (&o.token, o.outcome, o.code, &o.reply, o.message, day(o))).collect();
-    let arguments = with(with(Arguments::default(), list(&rows)?)?, now.as_millisecond())?;
+    let arguments = vec![Argument::Text(list(&rows)?), Argument::Number(now.as_millisecond()), Argument::Text(asked)];
     let statements = opening!(
         // Whether an acceptance is news is asked three times, and another sender may have one of the same message.
         concat!(
@@ -151,7 +151,7 @@ async fn record(
         messages_accepted!(),
         behind_gates!("$3"),
     );
-    let (mut tx, mut given) = store.begin_with(alone, statements, with(arguments, asked)?).await?;
+    let (mut tx, mut given) = store.begin_with(alone, statements, arguments).await?;
     let behind = given.pop();
     let mut kept = accepted(&mut tx, now, &given.pop().unwrap_or_default()).await?;
     let mut others = Vec::new();

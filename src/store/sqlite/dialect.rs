@@ -36,17 +36,17 @@ macro_rules! rescuable {
 }
 
 /// Statements with which a transaction begins. They go to the connection's thread together: waking it for each, and
-/// being woken by it, costs more than most of them.
+/// being woken by it, costs more than most of them. The text, and how many they are.
 macro_rules! opening {
     ($($statement:expr),+ $(,)?) => {
-        concat!("BEGIN IMMEDIATE;", $($statement, ";"),+)
+        (concat!("BEGIN IMMEDIATE;", $($statement, ";"),+), [$($statement),+].len() + 1)
     };
 }
 
 /// Statements with which a transaction is committed, together.
 macro_rules! closing {
     ($($statement:expr),+ $(,)?) => {
-        concat!($($statement, ";",)+ "COMMIT")
+        (concat!($($statement, ";",)+ "COMMIT"), [$($statement),+].len() + 1)
     };
 }
 

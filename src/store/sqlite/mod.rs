@@ -66,7 +66,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Result, StoreError, new_life};
+use super::{Argument, Result, StoreError, new_life};
 
 /// Versions before this one can corrupt a WAL when it is reset (SQLite's release notes for 3.51.3).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -75,9 +75,8 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 type Db = Sqlite;
 type Conn = sqlx::SqliteConnection;
 type DbRow = sqlx::sqlite::SqliteRow;
-type Arguments = sqlx::sqlite::SqliteArguments;
 use SqliteStore as Database;
-use writer::{Tx, Writer};
+use writer::{Errand, Tx, Writer};
 /// Whether other processes send from the same database.
 const SHARED: bool = false;
 
@@ -114,6 +113,9 @@ impl SqliteStore {
         assert_version(&mut conn).await?;
         schema::migrate(&mut conn, &path).await?;
         conn.give_back();
+        // It is there now: whatever takes its place, or nothing, is none of ours.
+        let options = options.create_if_missing(false);
+        let writer = writer.over(options.clone());
         // Readers never write: a mistake there is an error instead of a second writer.
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
@@ -141,14 +143,14 @@ impl SqliteStore {
     pub(crate) async fn begin_with(
         &self,
         _alone: bool,
-        statements: &'static str,
-        arguments: Arguments,
+        statements: Errand,
+        arguments: Vec<Argument>,
     ) -> Result<(Tx, Vec<Vec<DbRow>>)> {
         Ok(self.writer.begin_with(statements, arguments).await?)
     }
 
     /// Commits a transaction with what `closing!` made.
-    pub(crate) async fn commit_with(tx: Tx, statements: &'static str, arguments: Arguments) -> Result<Vec<Vec<DbRow>>> {
+    pub(crate) async fn commit_with(tx: Tx, statements: Errand, arguments: Vec<Argument>) -> Result<Vec<Vec<DbRow>>> {
         Ok(tx.commit_with(statements, arguments).await?)
     }
 

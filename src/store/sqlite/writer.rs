@@ -12,13 +12,18 @@ use std::{
 
 use futures_util::TryStreamExt;
 use sqlx::{
-    ConnectOptions, Connection, Either, Executor, SqliteConnection,
+    Arguments, ConnectOptions, Connection, Either, Executor, SqliteConnection,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::store::Argument;
+
 /// How long a transaction waits for the one before it.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Statements joined by `;`, and how many they are.
+pub(super) type Errand = (&'static str, usize);
 
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
@@ -38,18 +43,23 @@ impl Writer {
         Self { options, place: Arc::default() }
     }
 
+    /// The same connection; another one, where there has to be, is opened like this.
+    pub(super) fn over(self, options: SqliteConnectOptions) -> Self {
+        Self { options, ..self }
+    }
+
     /// Begins a transaction. Immediate, because a deferred one that upgrades ignores the busy timeout (sqlx #1182).
     pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
         let mut tx = self.lend().await?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *tx).await?;
+        all(&mut tx, ("BEGIN IMMEDIATE", 1), Vec::new()).await?;
         Ok(tx)
     }
 
     /// Begins one with statements that `opening!` made: what these gave.
     pub(super) async fn begin_with(
         &self,
-        statements: &'static str,
-        arguments: SqliteArguments,
+        statements: Errand,
+        arguments: Vec<Argument>,
     ) -> sqlx::Result<(Tx, Vec<Vec<SqliteRow>>)> {
         let mut tx = self.lend().await?;
         let given = all(&mut tx, statements, arguments).await?;
@@ -103,7 +113,7 @@ impl Tx {
     }
 
     async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
-        sqlx::query(how).execute(&mut self.conn).await?;
+        all(&mut self.conn, (how, 1), Vec::new()).await?;
         self.give_back();
         Ok(())
     }
@@ -111,8 +121,8 @@ impl Tx {
     /// Ends it with statements that `closing!` made: what these gave.
     pub(super) async fn commit_with(
         mut self,
-        statements: &'static str,
-        arguments: SqliteArguments,
+        statements: Errand,
+        arguments: Vec<Argument>,
     ) -> sqlx::Result<Vec<Vec<SqliteRow>>> {
         let given = all(&mut self.conn, statements, arguments).await?;
         self.give_back();
@@ -143,11 +153,20 @@ impl DerefMut for Tx {
 /// rows that each gave. The driver would rather not (sqlx #3108); should a later one refuse, they are run one by one.
 async fn all(
     conn: &mut SqliteConnection,
-    statements: &'static str,
-    arguments: SqliteArguments,
+    (statements, many): Errand,
+    arguments: Vec<Argument>,
 ) -> sqlx::Result<Vec<Vec<SqliteRow>>> {
+    let mut shared = SqliteArguments::default();
+    for argument in arguments {
+        let added = match argument {
+            Argument::Text(text) => shared.add(text),
+            Argument::Number(number) => shared.add(number),
+            Argument::Bytes(bytes) => shared.add(bytes),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
     let mut given = vec![Vec::new()];
-    let mut answers = conn.fetch_many(sqlx::query_with(statements, arguments));
+    let mut answers = conn.fetch_many(sqlx::query_with(statements, shared));
     while let Some(answer) = answers.try_next().await? {
         match (answer, given.last_mut()) {
             (Either::Right(row), Some(rows)) => rows.push(row),
@@ -156,5 +175,6 @@ async fn all(
         }
     }
     given.pop();
-    Ok(given)
+    // Where its thread has died the driver says no more than that nothing else comes: no statement, no COMMIT, was run.
+    if given.len() == many { Ok(given) } else { Err(sqlx::Error::WorkerCrashed) }
 }

@@ -144,3 +144,26 @@ pub async fn a_dead_letter_has_nothing_to_be_retried_for_where_the_first_had_arr
     assert_eq!(office.fate(second).await, "suppressed nothing_left");
     assert!(!office.store().retry(at(5), second, "thử lại").await.unwrap());
 }
+
+pub async fn a_refused_repeat_that_told_of_a_secret_is_retried_in_one_that_names_it<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (secret, open, id, first) = office.two_in_one().await;
+    office.answer(1, &first, "unknown", Next::Repeat { at: at(2), spend: true }).await;
+    let again = office.hand_over(2, id).await;
+    office.answer(2, &again, "permanent", Next::Dead { fallback: false }).await;
+    office.classify(secret).await;
+    assert_eq!(office.letter(id).await.as_deref(), Some(""));
+    assert!(office.store().retry(at(5), id, "đã hỏi").await.unwrap());
+    assert_eq!(office.fate(id).await, "dead refused", "it is not composed anew under another name");
+    assert_eq!(office.told(open).await, ["truoc-5: planned"]);
+    assert_eq!(office.may_have_arrived_in().await, [Some(id), Some(id)]);
+}
+
+pub async fn a_wiped_letter_whose_reminders_went_on_in_another_is_not_retried<D: Database>() {
+    let office = Office::<D>::new().await;
+    let (task, [first, second], _, _) = office.first_and_second().await;
+    office.classify(task).await;
+    assert_eq!(office.letter(first).await.as_deref(), Some(""));
+    assert!(!office.store().retry(at(5), first, "đã hỏi").await.unwrap());
+    assert_eq!((office.fate(first).await, office.fate(second).await), ("unknown changed".into(), "frozen".into()));
+}
