@@ -178,3 +178,70 @@ async fn all(
     // Where its thread has died the driver says no more than that nothing else comes: no statement, no COMMIT, was run.
     if given.len() == many { Ok(given) } else { Err(sqlx::Error::WorkerCrashed) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn database(folder: &tempfile::TempDir) -> Writer {
+        let options = SqliteConnectOptions::new().filename(folder.path().join("a.db"));
+        let writer = Writer::new(options.clone().create_if_missing(true));
+        let mut tx = writer.begin().await.unwrap();
+        sqlx::query("CREATE TABLE t (n INTEGER)").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        writer.over(options)
+    }
+
+    async fn rows(writer: &Writer) -> i64 {
+        let mut tx = writer.begin().await.unwrap();
+        let rows = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut *tx).await.unwrap();
+        tx.rollback().await.unwrap();
+        rows
+    }
+
+    #[tokio::test]
+    async fn whatever_ends_a_transaction_half_way_leaves_nothing_of_it_and_the_next_one_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = database(&folder).await;
+        let mut tx = writer.begin().await.unwrap();
+        sqlx::query("INSERT INTO t VALUES (1)").execute(&mut *tx).await.unwrap();
+        drop(tx);
+        assert_eq!(rows(&writer).await, 0);
+        // An errand of which the second statement fails.
+        let tx = writer.begin().await.unwrap();
+        let torn = ("INSERT INTO t VALUES ($1);INSERT INTO nowhere VALUES ($1);COMMIT", 3);
+        tx.commit_with(torn, vec![Argument::Number(2)]).await.unwrap_err();
+        assert_eq!(rows(&writer).await, 0);
+        let (tx, given) = writer
+            .begin_with(("BEGIN IMMEDIATE;INSERT INTO t VALUES ($2);SELECT n FROM t;", 3), {
+                vec![Argument::Text(String::new()), Argument::Number(3)]
+            })
+            .await
+            .unwrap();
+        assert_eq!(given.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
+        tx.commit().await.unwrap();
+        assert_eq!(rows(&writer).await, 1);
+        writer.close().await;
+        assert!(matches!(writer.begin().await, Err(sqlx::Error::PoolClosed)));
+    }
+
+    #[tokio::test]
+    async fn an_errand_that_gave_fewer_answers_than_statements_did_not_succeed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tx = database(&folder).await.begin().await.unwrap();
+        let short = tx.commit_with(("INSERT INTO t VALUES (1)", 2), Vec::new()).await;
+        assert!(matches!(short, Err(sqlx::Error::WorkerCrashed)), "{short:?}");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_moved_away_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = database(&folder).await;
+        drop(writer.begin().await.unwrap());
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        writer.begin().await.unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
