@@ -82,6 +82,8 @@ fn half_a_morning_here_and_half_there_and_every_letter_once() {
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.last_line().contains(&format!("process {}", daemon.pid())), "{refused:?}");
     daemon.kill();
+    // What was on its way at the kill is taken all the same.
+    assert!(machine.mail.wait_closed(crate::e2e::world::PATIENCE));
     let frozen = machine.json(&["outbox", "list", "--state", "frozen"]).as_array().unwrap().len();
     let sent_here = machine.mail.taken();
     assert!(sent_here < TASKS - CONNECTIONS, "there is something left to send");
